@@ -1,0 +1,113 @@
+//! Guests for demos and tests, made from Debian's packages and kept in the cache.
+//!
+//! Neither needs loop devices or mounts: file systems are written into files. Root can build
+//! them, and so can an ordinary user where user namespaces are allowed.
+
+mod cpio;
+mod debian;
+mod disk;
+mod grub;
+mod modules;
+mod tiny;
+mod tree;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use crate::cache;
+use crate::setup::{self, Purpose};
+
+/// A finished guest in the cache. Its files are shared: boot them through an overlay.
+#[derive(Clone, Debug)]
+pub struct Guest {
+    /// The folder with all its files.
+    pub folder: PathBuf,
+}
+
+// The accessors are what demo, tests and benches use.
+#[allow(dead_code)]
+impl Guest {
+    /// The bootable qcow2 disk (the Debian guest only).
+    pub fn disk(&self) -> PathBuf {
+        self.folder.join(debian::DISK)
+    }
+
+    /// The kernel, for a direct boot.
+    pub fn kernel(&self) -> PathBuf {
+        self.folder.join(KERNEL)
+    }
+
+    /// The initramfs that goes with the kernel.
+    pub fn initrd(&self) -> PathBuf {
+        self.folder.join(INITRD)
+    }
+
+    /// The kernel's command line for a direct boot.
+    pub fn command_line(&self) -> Result<String> {
+        Ok(std::fs::read_to_string(self.folder.join(COMMAND_LINE))?
+            .trim()
+            .to_owned())
+    }
+}
+
+const KERNEL: &str = "vmlinuz";
+const INITRD: &str = "initrd.img";
+const COMMAND_LINE: &str = "cmdline";
+
+/// The Debian release of all guests.
+const SUITE: &str = "bookworm";
+
+/// Debian's kernel for virtual machines.
+const KERNEL_PACKAGE: &str = "linux-image-cloud-amd64";
+
+/// A bootable Debian 12: systemd, sshd, cloud-init. Built on the first call.
+pub fn debian() -> Result<Guest> {
+    obtain("debian-12", &debian::recipe(), debian::build)
+}
+
+/// A kernel and an initramfs of busybox that are at a shell within seconds.
+pub fn tiny() -> Result<Guest> {
+    obtain("tiny", &tiny::recipe(), tiny::build)
+}
+
+fn obtain(kind: &str, recipe: &str, build: fn(&Path) -> Result<()>) -> Result<Guest> {
+    let shelf = cache::root()?.join("guests");
+    let folder = cache::obtain(&shelf, kind, recipe, |folder| {
+        setup::ensure(Purpose::Guest)?;
+        build(folder)
+    })?;
+    Ok(Guest { folder })
+}
+
+/// What a guest is made from, as text: settings, then a digest of each ingredient.
+fn recipe_text(settings: &[String], ingredients: &[(&str, &str)]) -> String {
+    let mut lines = settings.to_vec();
+    for (name, content) in ingredients {
+        lines.push(format!("{} {name}", cache::digest(content.as_bytes())));
+    }
+    lines.join("\n") + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recipe_changes_with_every_setting_and_ingredient() {
+        let base = recipe_text(&["suite bookworm".into()], &[("fstab", "a")]);
+        assert!(base.starts_with("suite bookworm\n"));
+        for other in [
+            recipe_text(&["suite trixie".into()], &[("fstab", "a")]),
+            recipe_text(&["suite bookworm".into()], &[("fstab", "b")]),
+            recipe_text(&["suite bookworm".into()], &[("hosts", "a")]),
+        ] {
+            assert_ne!(cache::hash(&base), cache::hash(&other));
+        }
+    }
+
+    #[test]
+    fn guests_have_different_recipes() {
+        assert_ne!(cache::hash(&debian::recipe()), cache::hash(&tiny::recipe()));
+    }
+}
