@@ -120,6 +120,15 @@ impl Daemon {
         Ok(())
     }
 
+    /// Collects a daemon that somebody else killed.
+    pub fn reap(&mut self) -> Result<()> {
+        self.child
+            .take()
+            .context("the daemon is not running")?
+            .wait()?;
+        Ok(())
+    }
+
     /// Waits for a daemon that is expected to end by itself, and says how.
     pub fn wait_for_end(&mut self) -> Result<(i32, String)> {
         let mut child = self.child.take().context("the daemon is not running")?;
