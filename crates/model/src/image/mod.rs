@@ -96,6 +96,11 @@ pub struct ImageStatus {
     /// What may be done with it now. Filled in when it is sent, never stored.
     #[serde(default)]
     pub actions: Vec<ActionState>,
+    /// Which file, in which state, all this was learned from; the library compares it with the file
+    /// instead of reading the file again. Stored, never sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(ignore)]
+    pub fingerprint: Option<String>,
 }
 
 /// Somebody who needs an image.
@@ -157,6 +162,7 @@ impl Image {
     pub fn presented(mut self, progress: Option<Progress>) -> Self {
         self.status.actions = self.actions();
         self.status.progress = progress;
+        self.status.fingerprint = None;
         self
     }
 
