@@ -44,6 +44,11 @@ pub const ALL: &[Setting] = &[
         "ssh-host-key.service"
     ),
     setting!(
+        "/etc/systemd/resolved.conf.d/kinglet.conf",
+        0o644,
+        "resolved.conf"
+    ),
+    setting!(
         "/etc/systemd/system/systemd-networkd-wait-online.service.d/any.conf",
         0o644,
         "wait-online.conf"
@@ -83,8 +88,13 @@ pub const ALL: &[Setting] = &[
     ),
 ];
 
-/// What must be there before the kernel's package is installed.
-const EARLY: &str = "/etc/initramfs-tools/";
+/// What must be there before the kernel's package is installed: it decides what goes into
+/// the initramfs.
+const EARLY: &[&str] = &[
+    "/etc/fstab",
+    "/etc/initramfs-tools/conf.d/kinglet",
+    "/etc/initramfs-tools/hooks/kinglet",
+];
 
 /// SHA-512 crypt of "kinglet". Only the serial console and the screen accept it.
 const ROOT_PASSWORD: &str = "$6$kinglet$2krFAiTcyJBWSjHpNfB3oE9gg78eejpnuzCiAi6MKUkQh4nWXRZhemrflrGHiUUXA6V2sUSvrM8twSF6dq9yh.";
@@ -110,7 +120,11 @@ const MASKED: &[&str] = &[
     "e2scrub_all.timer",
     "e2scrub_reap.service",
     "man-db.timer",
+    "proc-sys-fs-binfmt_misc.automount",
+    "systemd-binfmt.service",
     "systemd-pstore.service",
+    "systemd-update-utmp-runlevel.service",
+    "systemd-update-utmp.service",
 ];
 
 /// Made by the packages on the build machine, and therefore not a secret of the guest.
@@ -128,15 +142,13 @@ const REMOVED: &[&str] = &[
 /// Puts the settings that the packages themselves obey into an otherwise empty tree.
 pub fn apply_early(tree: &Tree) -> Result<()> {
     ALL.iter()
-        .filter(|file| file.path.starts_with(EARLY))
+        .filter(|file| EARLY.contains(&file.path))
         .try_for_each(|file| write(tree, file))
 }
 
 /// Turns an installed tree into the guest.
 pub fn apply(tree: &Tree) -> Result<()> {
-    ALL.iter()
-        .filter(|file| !file.path.starts_with(EARLY))
-        .try_for_each(|file| write(tree, file))?;
+    ALL.iter().try_for_each(|file| write(tree, file))?;
     for path in REMOVED {
         tree.remove(path)?;
     }
@@ -203,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn early_settings_are_the_initramfs_ones() {
+    fn early_settings_are_those_the_initramfs_depends_on() {
         let folder = tempfile::tempdir().unwrap();
         apply_early(&Tree::create(folder.path()).unwrap()).unwrap();
         assert!(
@@ -212,6 +224,7 @@ mod tests {
                 .join("etc/initramfs-tools/hooks/kinglet")
                 .exists()
         );
-        assert!(!folder.path().join("etc/fstab").exists());
+        assert!(folder.path().join("etc/fstab").exists());
+        assert!(!folder.path().join("etc/hosts").exists());
     }
 }
