@@ -3,9 +3,14 @@
 //! Each subcommand first makes sure of what it needs (see [`setup`]), so that it works on a
 //! fresh Debian 12 machine. Progress goes to stderr; stdout carries only the result.
 
+mod bench;
+mod build;
 mod cache;
+mod demo;
 mod guest;
+mod screenshots;
 mod setup;
+mod test;
 mod tool;
 mod web;
 
@@ -32,6 +37,21 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Chore {
+    /// Show the main job: from an image file to a running Debian VM, then the page
+    Demo {
+        /// Check each step, clean up and return, instead of staying until Ctrl-C
+        #[arg(long)]
+        once: bool,
+    },
+    /// Run everything that must be true: what CI runs
+    Test,
+    /// Measure speed and memory beside a peer: arrival, scan, idle, boot
+    Bench {
+        /// Only this one
+        only: Option<String>,
+    },
+    /// Photograph every page of a real daemon into target/screenshots
+    Screenshots,
     /// Install the Debian packages that a chore needs (asks nothing; root or passwordless sudo)
     Setup {
         /// The chore to get ready for
@@ -57,6 +77,10 @@ enum Chore {
 
 fn main() -> Result<()> {
     match Arguments::parse().chore {
+        Chore::Demo { once } => demo::run(once),
+        Chore::Test => test::run(),
+        Chore::Bench { only } => bench::run(only.as_deref()),
+        Chore::Screenshots => screenshots::run(),
         Chore::Setup {
             purpose,
             check: true,

@@ -62,8 +62,6 @@ pub fn ensure(purpose: Purpose) -> Result<()> {
 
 /// `cargo nextest run` where it is installed, else `cargo test`: never downloads and compiles
 /// a test runner behind the user's back.
-// Foundation for `cargo xtask test`.
-#[allow(dead_code)]
 pub fn test_runner() -> Result<Command> {
     let mut cargo = cargo()?;
     let nextest = start(cargo.args(["nextest", "--version"]))?
@@ -81,7 +79,6 @@ pub fn test_runner() -> Result<Command> {
 }
 
 /// The cargo that started us, so that a pinned toolchain stays the same one.
-#[allow(dead_code)]
 pub fn cargo() -> Result<Command> {
     match std::env::var_os("CARGO") {
         Some(path) => Ok(Command::new(path)),

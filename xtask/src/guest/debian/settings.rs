@@ -90,11 +90,7 @@ pub const ALL: &[Setting] = &[
 
 /// What must be there before the kernel's package is installed: it decides what goes into
 /// the initramfs.
-const EARLY: &[&str] = &[
-    "/etc/fstab",
-    "/etc/initramfs-tools/conf.d/kinglet",
-    "/etc/initramfs-tools/hooks/kinglet",
-];
+const EARLY: &str = "/etc/initramfs-tools/";
 
 /// SHA-512 crypt of "kinglet". Only the serial console and the screen accept it.
 const ROOT_PASSWORD: &str = "$6$kinglet$2krFAiTcyJBWSjHpNfB3oE9gg78eejpnuzCiAi6MKUkQh4nWXRZhemrflrGHiUUXA6V2sUSvrM8twSF6dq9yh.";
@@ -142,7 +138,7 @@ const REMOVED: &[&str] = &[
 /// Puts the settings that the packages themselves obey into an otherwise empty tree.
 pub fn apply_early(tree: &Tree) -> Result<()> {
     ALL.iter()
-        .filter(|file| EARLY.contains(&file.path))
+        .filter(|file| file.path.starts_with(EARLY))
         .try_for_each(|file| write(tree, file))
 }
 
@@ -224,7 +220,6 @@ mod tests {
                 .join("etc/initramfs-tools/hooks/kinglet")
                 .exists()
         );
-        assert!(folder.path().join("etc/fstab").exists());
-        assert!(!folder.path().join("etc/hosts").exists());
+        assert!(!folder.path().join("etc/fstab").exists());
     }
 }

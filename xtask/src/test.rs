@@ -1,0 +1,142 @@
+//! Everything that must be true, in one run. CI calls exactly this.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use kinglet_tests::Daemon;
+
+use crate::build::{self, Profile};
+use crate::setup::{self, Purpose, cargo};
+use crate::tool::{run_visibly, tool};
+use crate::{guest, web};
+
+/// Runs everything, the quickest to fail first.
+pub fn run() -> Result<()> {
+    let start = Instant::now();
+    setup::ensure(Purpose::Test)?;
+    stage("the page builds, type-checks and keeps its size", page)?;
+    stage("the code is formatted and has no warnings", lints)?;
+    let program = stage("the program builds", || build::kinglet(Profile::Dev))?;
+    let guests = stage("the guests are there", guests)?;
+    stage(
+        "unit, property, corpus, API, CLI and end-to-end tests",
+        || suite(&guests),
+    )?;
+    stage("schemathesis plays with the API", || schemathesis(&program))?;
+    stage("the page in a real browser", || {
+        browser(&program, &guests.0)
+    })?;
+    eprintln!(
+        "test: all stages passed in {} min",
+        start.elapsed().as_secs() / 60
+    );
+    Ok(())
+}
+
+fn stage<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    eprintln!("\n=== {name}");
+    work().with_context(|| format!("failed: {name}"))
+}
+
+fn page() -> Result<()> {
+    web::build()?;
+    for script in ["check", "test", "size"] {
+        npm(&["run", script], &[])?;
+    }
+    Ok(())
+}
+
+fn lints() -> Result<()> {
+    let root = web::workspace();
+    run_visibly(
+        cargo()?
+            .current_dir(&root)
+            .args(["fmt", "--all", "--check"]),
+    )?;
+    run_visibly(cargo()?.current_dir(&root).args([
+        "clippy",
+        "--locked",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ]))
+}
+
+fn guests() -> Result<(PathBuf, PathBuf)> {
+    Ok((guest::debian()?.folder, guest::tiny()?.folder))
+}
+
+fn suite((debian, tiny): &(PathBuf, PathBuf)) -> Result<()> {
+    run_visibly(
+        setup::test_runner()?
+            .current_dir(web::workspace())
+            .args(["--locked", "--workspace"])
+            .env("KINGLET_GUEST_DEBIAN", debian)
+            .env("KINGLET_GUEST_TINY", tiny),
+    )
+}
+
+/// The version that the API was last played with.
+const SCHEMATHESIS: &str = "schemathesis==4.4.1";
+
+/// In an environment of its own under the target folder: nothing of the machine is changed.
+fn schemathesis(program: &Path) -> Result<()> {
+    let environment = build::target().join("xtask/schemathesis");
+    let binary = environment.join("bin/schemathesis");
+    if !binary.is_file() {
+        run_visibly(tool("python3")?.args(["-m", "venv"]).arg(&environment))?;
+        run_visibly(
+            std::process::Command::new(environment.join("bin/pip")).args([
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                SCHEMATHESIS,
+            ]),
+        )?;
+    }
+    let daemon = start(program)?;
+    let token = std::fs::read_to_string(daemon.data().join("token"))?;
+    run_visibly(
+        std::process::Command::new(binary)
+            .arg("run")
+            .arg(format!("http://{}/v1/openapi.json", daemon.address()))
+            .arg("--config-file")
+            .arg(web::workspace().join("tests/schemathesis.toml"))
+            .arg("--header")
+            .arg(format!("Authorization: Bearer {}", token.trim()))
+            .current_dir(daemon.scratch()),
+    )
+}
+
+fn browser(program: &Path, debian: &Path) -> Result<()> {
+    let daemon = start(program)?;
+    let url = daemon.ok(["web"])?;
+    npm(
+        &["run", "e2e"],
+        &[
+            ("KINGLET_URL", url.trim().as_ref()),
+            ("KINGLET_IMAGES", daemon.images().as_os_str()),
+            ("KINGLET_SOCKET", daemon.socket().as_os_str()),
+            ("KINGLET_PROGRAM", program.as_os_str()),
+            ("KINGLET_GUEST", debian.join("debian-12.qcow2").as_os_str()),
+        ],
+    )
+}
+
+fn start(program: &Path) -> Result<Daemon> {
+    let address = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let mut daemon = Daemon::prepare(program.to_owned(), address)?;
+    daemon.launch()?;
+    Ok(daemon)
+}
+
+pub(crate) fn npm(arguments: &[&str], environment: &[(&str, &std::ffi::OsStr)]) -> Result<()> {
+    let mut npm = tool("npm")?;
+    npm.current_dir(web::workspace().join("web"))
+        .args(arguments);
+    npm.envs(environment.iter().copied());
+    run_visibly(&mut npm)
+}
