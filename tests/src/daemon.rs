@@ -15,6 +15,7 @@ use crate::wait::until;
 
 /// A daemon of the test's own. Dropping it ends the daemon and every VM process that it left.
 pub struct Daemon {
+    program: PathBuf,
     folder: TempDir,
     address: SocketAddr,
     child: Option<Child>,
@@ -34,16 +35,29 @@ pub struct Outcome {
 impl Daemon {
     /// Starts a daemon on a new data folder and waits until it answers.
     pub fn start() -> Result<Self> {
-        let folder = tempfile::Builder::new().prefix("kinglet-e2e-").tempdir()?;
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let mut daemon = Self {
+        let mut daemon = Self::prepare(built_program(), address)?;
+        daemon.launch()?;
+        Ok(daemon)
+    }
+
+    /// A daemon that is not started yet, with an empty data folder.
+    pub fn prepare(program: PathBuf, address: SocketAddr) -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("kinglet-").tempdir()?;
+        let daemon = Self {
+            program,
             folder,
             address,
             child: None,
         };
         fs::create_dir_all(daemon.images())?;
-        daemon.launch()?;
         Ok(daemon)
+    }
+
+    /// The unix socket on which it answers.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.folder.path().join("k.sock")
     }
 
     /// The watched folder.
@@ -107,7 +121,7 @@ impl Daemon {
             .stdout(log.try_clone()?)
             .stderr(log)
             .spawn()
-            .with_context(|| format!("cannot start {}", program().display()))?;
+            .with_context(|| format!("cannot start {}", self.program.display()))?;
         self.child = Some(child);
         Ok(())
     }
@@ -217,13 +231,13 @@ impl Daemon {
     /// A command line that talks to this daemon.
     #[must_use]
     pub fn command(&self) -> Command {
-        let mut command = Command::new(program());
+        let mut command = Command::new(&self.program);
         command
             .env_clear()
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
             .env("HOME", self.folder.path())
             .env("XDG_RUNTIME_DIR", self.folder.path())
-            .env("KINGLET_SOCKET", self.folder.path().join("k.sock"))
+            .env("KINGLET_SOCKET", self.socket())
             .env("RUST_BACKTRACE", "1");
         command
     }
@@ -295,8 +309,8 @@ impl Drop for Daemon {
     }
 }
 
-/// The program under test: `KINGLET_PROGRAM`, or the one built beside these tests.
-fn program() -> PathBuf {
+/// The program under test: `KINGLET_PROGRAM`, or the one built beside the running one.
+fn built_program() -> PathBuf {
     std::env::var_os("KINGLET_PROGRAM").map_or_else(
         || {
             let mut folder = std::env::current_exe().unwrap_or_default();
