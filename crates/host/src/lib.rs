@@ -4,7 +4,9 @@
 //! kernel needs ([`kvm`]), QEMU only after it told its version ([`qemu`]). Everything here blocks;
 //! callers on an async runtime put it on a blocking thread.
 
+pub mod doctor;
 pub mod facts;
+mod filesystem;
 pub mod firmware;
 pub mod kvm;
 pub mod passt;

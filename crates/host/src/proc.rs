@@ -73,7 +73,6 @@ pub fn pressure(text: &str) -> Option<f64> {
 }
 
 /// A hexadecimal member of `/proc/self/status`, such as `CapEff`.
-#[cfg(test)]
 pub fn status_hex(text: &str, member: &str) -> Option<u64> {
     let value = text
         .lines()
