@@ -1,5 +1,7 @@
 //! What every backend must do, on both.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 use std::time::Duration;
 
 use kinglet_registry::{

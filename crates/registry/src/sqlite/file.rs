@@ -3,9 +3,9 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Read},
+    io,
     os::unix::fs::OpenOptionsExt,
-    path::{Path, PathBuf},
+    path::Path,
     time::Duration,
 };
 
@@ -15,8 +15,8 @@ use rustix::fs::{FlockOperation, flock};
 use super::{
     Options, backup,
     fault::Site,
-    read,
-    rows::{APPLICATION_ID, FORMAT, SCHEMA, revision_of},
+    header, read,
+    rows::{APPLICATION_ID, FORMAT, SCHEMA, revision_of, signed},
 };
 use crate::error::RegistryError;
 
@@ -24,14 +24,11 @@ use crate::error::RegistryError;
 /// is read; SQLite reports damage then.
 const CHECK_UPTO: u64 = 256 << 20;
 
+/// The size of a page; set when the file is made, so that it is the same everywhere.
+pub(super) const PAGE_SIZE: u64 = 4096;
+
 /// How long a writer of another program (a person with `sqlite3`) is waited for.
 const PATIENCE: Duration = Duration::from_secs(2);
-
-/// What the header says of itself: SQLite file format 3, section 1.3.
-const HEADER_LEN: usize = 100;
-const MAGIC: &[u8] = b"SQLite format 3\0";
-const USER_VERSION_AT: usize = 60;
-const APPLICATION_ID_AT: usize = 68;
 
 /// A registry that is locked, checked and ready to be written.
 pub(super) struct Opened {
@@ -45,7 +42,7 @@ pub(super) fn open(path: &Path, options: &Options) -> Result<Opened, RegistryErr
     let site = Site::new(path);
     let lock = lock(&site)?;
     match fs::metadata(path) {
-        Ok(_) => check_header(&site)?,
+        Ok(_) => header::check(&site)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => create(&site)?,
         Err(error) => return Err(site.io(&error)),
     }
@@ -97,7 +94,7 @@ fn private() -> OpenOptions {
 /// Makes an empty registry under another name and renames it, so that a file with the final name
 /// is always a whole one: a crash here cannot look like damage later.
 fn create(site: &Site) -> Result<(), RegistryError> {
-    if fs::metadata(beside(site.path(), "-wal")).is_ok_and(|wal| wal.len() > 0) {
+    if header::has_log(site.path()) {
         return Err(site.corrupt("the file is gone, but its write-ahead log (-wal) is there"));
     }
     let new = site.path().with_extension("new.db");
@@ -118,6 +115,7 @@ pub(super) fn write_empty(path: &Path) -> io::Result<()> {
 
 fn fill(path: &Path) -> rusqlite::Result<()> {
     let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    db.pragma_update(None, "page_size", signed(PAGE_SIZE))?;
     db.pragma_update(None, "application_id", APPLICATION_ID)?;
     db.pragma_update(None, "user_version", FORMAT)?;
     db.execute_batch(&format!("BEGIN; {SCHEMA} COMMIT;"))?;
@@ -131,50 +129,6 @@ pub(super) fn settle(from: &Path, to: &Path) -> io::Result<()> {
     fs::rename(from, to)?;
     let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty());
     File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
-}
-
-/// Looks at the header without SQLite, which would already set up its files for a foreign one.
-fn check_header(site: &Site) -> Result<(), RegistryError> {
-    let mut header = Vec::with_capacity(HEADER_LEN);
-    let file = File::open(site.path()).map_err(|error| site.io(&error))?;
-    file.take(HEADER_LEN as u64)
-        .read_to_end(&mut header)
-        .map_err(|error| site.io(&error))?;
-    if header.is_empty() {
-        return Err(site.corrupt("the file is empty"));
-    }
-    if !header.starts_with(MAGIC) {
-        return Err(site.corrupt("it is not a SQLite database"));
-    }
-    let field = |at: usize| {
-        header
-            .get(at..at + 4)
-            .and_then(|bytes| bytes.try_into().ok())
-    };
-    let (Some(version), Some(application)) = (field(USER_VERSION_AT), field(APPLICATION_ID_AT))
-    else {
-        return Err(site.corrupt("the file is cut off"));
-    };
-    check_identity(
-        site,
-        u32::from_be_bytes(application),
-        u32::from_be_bytes(version),
-    )
-}
-
-fn check_identity(site: &Site, application: u32, version: u32) -> Result<(), RegistryError> {
-    if application != APPLICATION_ID {
-        return Err(site.corrupt("it is the database of another program"));
-    }
-    match version {
-        0 => Err(site.corrupt("it has no format number")),
-        1..=FORMAT => Ok(()),
-        found => Err(RegistryError::TooNew {
-            path: site.path().to_path_buf(),
-            found,
-            supported: FORMAT,
-        }),
-    }
 }
 
 fn connect(site: &Site) -> Result<Connection, RegistryError> {
@@ -193,7 +147,7 @@ fn check(db: &Connection, site: &Site) -> Result<(), RegistryError> {
         db.pragma_query_value(None, name, |row| row.get::<_, u32>(0))
             .map_err(sql)
     };
-    check_identity(site, pragma("application_id")?, pragma("user_version")?)?;
+    header::check_identity(site, pragma("application_id")?, pragma("user_version")?)?;
     let size = fs::metadata(site.path())
         .map_err(|error| site.io(&error))?
         .len();
@@ -231,9 +185,7 @@ fn configure(db: &Connection, options: &Options) -> rusqlite::Result<()> {
     db.pragma_update(None, "trusted_schema", false)?;
     bound_memory(db)?;
     if let Some(bytes) = options.max_bytes {
-        let page: u64 =
-            db.pragma_query_value(None, "page_size", |row| super::rows::unsigned(row, 0))?;
-        let pages = super::rows::signed((bytes / page.max(1)).max(1));
+        let pages = signed((bytes / PAGE_SIZE).max(1));
         db.pragma_update(None, "max_page_count", pages)?;
     }
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
@@ -244,11 +196,4 @@ fn configure(db: &Connection, options: &Options) -> rusqlite::Result<()> {
 fn bound_memory(db: &Connection) -> rusqlite::Result<()> {
     db.pragma_update(None, "cache_size", -256)?;
     db.pragma_update(None, "mmap_size", 0)
-}
-
-/// The path with a suffix, as SQLite names its companions.
-fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
 }

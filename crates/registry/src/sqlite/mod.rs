@@ -5,6 +5,7 @@ mod apply;
 mod backup;
 mod fault;
 mod file;
+mod header;
 mod read;
 mod reader;
 mod rows;
@@ -61,7 +62,8 @@ impl Default for Options {
 pub(crate) struct SqliteBackend {
     reader: Arc<Reader>,
     inbox: Inbox,
-    threads: Mutex<Vec<JoinHandle<()>>>,
+    read_thread: Mutex<Option<JoinHandle<()>>>,
+    write_thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl SqliteBackend {
@@ -74,7 +76,8 @@ impl SqliteBackend {
         Ok(Self {
             reader,
             inbox,
-            threads: Mutex::new(vec![read_thread, write_thread]),
+            read_thread: Mutex::new(Some(read_thread)),
+            write_thread: Mutex::new(Some(write_thread)),
         })
     }
 
@@ -93,18 +96,17 @@ impl SqliteBackend {
     /// and only the writer's may write.
     fn stop(&self) {
         self.reader.stop();
+        join(&self.read_thread);
         self.inbox.stop();
-        let threads: Vec<_> = self
-            .threads
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .drain(..)
-            .collect();
-        for thread in threads {
-            if thread.join().is_err() {
-                tracing::error!("a thread of the registry had panicked");
-            }
-        }
+        join(&self.write_thread);
+    }
+}
+
+fn join(thread: &Mutex<Option<JoinHandle<()>>>) {
+    // The lock is held while joining, so that a second caller returns only when it has ended too.
+    let mut thread = thread.lock().unwrap_or_else(PoisonError::into_inner);
+    if thread.take().is_some_and(|thread| thread.join().is_err()) {
+        tracing::error!("a thread of the registry had panicked");
     }
 }
 
