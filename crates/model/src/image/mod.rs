@@ -3,6 +3,7 @@
 pub mod action;
 pub mod format;
 pub mod phase;
+pub mod report;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -10,6 +11,7 @@ use utoipa::ToSchema;
 pub use action::ImageAction;
 pub use format::{Compression, Format, PartitionTable};
 pub use phase::{ImageEvent, ImagePhase};
+pub use report::RefreshReport;
 
 use crate::{
     ActionState, Condition, Digest, Id, Metadata, Name, Problem, Progress, Resource, Size,
