@@ -89,6 +89,12 @@ fn vcpu(kvm: &Kvm, vm: &VmFd) -> Result<VcpuFd, String> {
     guest::enter_long_mode(&mut sregs, features & guest::HAS_XSAVE != 0);
     vcpu.set_sregs(&sregs)
         .map_err(failed("putting a vCPU in long mode"))?;
+    if features & guest::HAS_XSAVE != 0 {
+        // The guest sets it too. Beforehand, because an emulated SVM (QEMU's) lets XSETBV through
+        // without telling KVM, whose next entry then undoes it; Linux boots there all the same.
+        vcpu.set_xcrs(&guest::extended_control())
+            .map_err(failed("setting a vCPU's XCR0"))?;
+    }
     vcpu.set_regs(&guest::registers(features))
         .map_err(failed("setting a vCPU's registers"))?;
     Ok(vcpu)

@@ -7,7 +7,7 @@
 //! chapters 2 (control registers), 4.5 (4-level paging), 6.14 (64-bit exceptions), 13 (XSAVE).
 #![allow(unsafe_code)]
 
-use kvm_bindings::{kvm_dtable, kvm_regs, kvm_segment, kvm_sregs};
+use kvm_bindings::{kvm_dtable, kvm_regs, kvm_segment, kvm_sregs, kvm_xcr, kvm_xcrs};
 
 /// Where the guest writes the number of the step that it begins.
 pub const STEP_PORT: u16 = 0xe0;
@@ -207,6 +207,21 @@ pub fn registers(features: u64) -> kvm_regs {
         rflags: ALWAYS_ONE,
         ..kvm_regs::default()
     }
+}
+
+/// XCR0 with x87 and SSE state, as the guest sets it.
+pub fn extended_control() -> kvm_xcrs {
+    const X87_SSE: u64 = 3;
+    let mut all = kvm_xcrs {
+        nr_xcrs: 1,
+        ..kvm_xcrs::default()
+    };
+    all.xcrs[0] = kvm_xcr {
+        xcr: 0,
+        value: X87_SSE,
+        ..kvm_xcr::default()
+    };
+    all
 }
 
 fn segment(selector: u16, type_: u8, long: bool) -> kvm_segment {

@@ -7,8 +7,8 @@ use std::io::{self, Write};
 use serde::{Deserialize, Serialize};
 
 /// Instructions a second below which a guest is emulated, not run. Emulation in the kernel does about
-/// two million, a CPU some thousand millions; QEMU's translator lies well above this too.
-pub const SLOWEST_USABLE: u64 = 20_000_000;
+/// two million, a CPU thousands of millions, and a CPU that is itself emulated by QEMU some tens.
+pub const SLOWEST_USABLE: u64 = 10_000_000;
 
 /// What the guest is about to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
