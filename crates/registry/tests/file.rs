@@ -309,3 +309,28 @@ async fn lease_lives_on_over_a_restart_and_then_ends() {
     registry.keep_alive(long).await.unwrap();
     assert!(registry.grant(Duration::from_secs(1)).await.unwrap() > short);
 }
+
+#[tokio::test]
+async fn compaction_leaves_one_row_for_each_present_key_and_nothing_else() {
+    let (_folder, file) = folder();
+    let registry = Registry::open(&file, Options::default()).unwrap();
+    for step in 0..20 {
+        registry
+            .txn(Txn::new().put("/a", step.to_string()).put("/b", ""))
+            .await
+            .unwrap();
+        registry
+            .txn(Txn::new().delete("/b").put(format!("/c/{}", step % 4), ""))
+            .await
+            .unwrap();
+    }
+    registry.compact(Revision(7)).await.unwrap();
+    registry.compact(Revision(40)).await.unwrap();
+    assert_eq!(registry.count("").await.unwrap(), 5);
+    registry.close().await;
+    let db = rusqlite::Connection::open(&file).unwrap();
+    let rows: u32 = db
+        .query_row("SELECT count(*) FROM log", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(rows, 5);
+}

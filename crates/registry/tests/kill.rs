@@ -101,6 +101,21 @@ async fn every_acknowledged_revision_survives_sigkill() {
     );
 }
 
+#[test]
+fn registry_killed_while_it_is_created_opens() {
+    let mut random = TestRng::from_seed(RngAlgorithm::ChaCha, &[8; 32]);
+    let mut created = 0;
+    for _ in 0..60 {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("registry.db");
+        let moment = Duration::from_micros(u64::from(random.next_u32() % 40_000));
+        write_and_kill(&file, 0, moment);
+        created += u32::from(file.exists());
+        drop(Registry::open(&file, Options::default()).unwrap());
+    }
+    eprintln!("of 60 kills {created} came after the creation");
+}
+
 /// Starts a writer, kills it a moment after so many acknowledgements, returns all it had printed.
 fn write_and_kill(file: &Path, after: u64, moment: Duration) -> Vec<Acknowledged> {
     let mut child = Command::new(std::env::current_exe().unwrap())

@@ -173,7 +173,9 @@ fn check_counters(db: &Connection, site: &Site) -> Result<(), RegistryError> {
     let last: Option<i64> = db
         .query_row("SELECT max(id) FROM log", [], |row| row.get(0))
         .map_err(|error| site.sql(&error))?;
-    if last.is_some_and(|last| revision_of(last) > counters.revision) {
+    if counters.compacted > counters.revision
+        || last.is_some_and(|last| revision_of(last) > counters.revision)
+    {
         return Err(site.corrupt("its log reaches beyond its revision"));
     }
     Ok(())

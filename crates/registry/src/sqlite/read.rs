@@ -108,7 +108,13 @@ pub(super) fn history(
         let full = count >= events || bytes >= PAGE_BYTES;
         let event = event(row)?;
         count += 1;
-        bytes = bytes.saturating_add(event.entry.value.len());
+        let previous = event
+            .previous
+            .as_ref()
+            .map_or(0, |previous| previous.value.len());
+        bytes = bytes
+            .saturating_add(event.entry.value.len())
+            .saturating_add(previous);
         match batches.last_mut() {
             Some(batch) if batch.revision == revision => batch.events.push(event),
             // A page ends only between revisions.

@@ -229,7 +229,10 @@ impl Writer {
             compacted,
             ..
         } = self.state.counters;
-        let surplus = (revision.0 - compacted.0).saturating_sub(self.keep);
+        let surplus = revision
+            .0
+            .saturating_sub(compacted.0)
+            .saturating_sub(self.keep);
         // Not for each revision: the more are forgotten at once, the less it costs each.
         if surplus < (self.keep / 10).clamp(1, COMPACTION_STEP) {
             return;
