@@ -75,6 +75,8 @@ fn obtain(kind: &str, recipe: &str, build: fn(&Path) -> Result<()>) -> Result<Gu
     let shelf = cache::root()?.join("guests");
     let folder = cache::obtain(&shelf, kind, recipe, |folder| {
         setup::ensure(Purpose::Guest)?;
+        // The guest's folders must be readable to its users, whatever the builder's habits.
+        rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
         build(folder)
     })?;
     Ok(Guest { folder })

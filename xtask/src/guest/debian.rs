@@ -93,6 +93,11 @@ fn install(scratch: &Path) -> Result<std::path::PathBuf> {
     // Before the kernel's package makes its initramfs, which happens inside mmdebstrap.
     let early = Tree::create(&scratch.join("early"))?;
     settings::apply_early(&early)?;
+    // As a tar of root's: copied as they are, its folders would give /etc to whoever builds.
+    run(tool("tar")?
+        .current_dir(scratch)
+        .args(["--create", "--owner=0", "--group=0", "--numeric-owner"])
+        .args(["--file=early.tar", "--directory=early", "etc"]))?;
     let mut command = tool("mmdebstrap")?;
     command
         .current_dir(scratch)
@@ -104,7 +109,7 @@ fn install(scratch: &Path) -> Result<std::path::PathBuf> {
             .map(|glob| format!("--dpkgopt=path-exclude={glob}")),
     );
     command.arg(format!("--include={}", PACKAGES.join(",")));
-    command.args(["--essential-hook=sync-in early /", SUITE, "root.tar"]);
+    command.args(["--essential-hook=tar-in early.tar /", SUITE, "root.tar"]);
     run(&mut command).context("Debian could not be installed into a folder")?;
     Ok(scratch.join("root.tar"))
 }
