@@ -137,6 +137,7 @@ fn connect(site: &Site) -> Result<Connection, RegistryError> {
     // Should the checks fail, closing must not write the log into a damaged file.
     let kept = db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
     kept.and_then(|_| db.busy_timeout(PATIENCE))
+        .and_then(|()| bound_memory(&db))
         .map_err(|error| site.sql(&error))?;
     Ok(db)
 }
@@ -185,7 +186,6 @@ fn configure(db: &Connection, options: &Options) -> rusqlite::Result<()> {
     db.pragma_update(None, "journal_mode", "wal")?;
     db.pragma_update(None, "synchronous", "full")?;
     db.pragma_update(None, "trusted_schema", false)?;
-    bound_memory(db)?;
     if let Some(bytes) = options.max_bytes {
         let pages = signed((bytes / PAGE_SIZE).max(1));
         db.pragma_update(None, "max_page_count", pages)?;

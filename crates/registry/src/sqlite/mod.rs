@@ -3,6 +3,7 @@
 
 mod apply;
 mod backup;
+mod command;
 mod fault;
 mod file;
 mod header;
@@ -23,9 +24,10 @@ use kinglet_model::Revision;
 use tokio::sync::oneshot;
 
 use self::{
+    command::{Command, Inbox},
     fault::Site,
     reader::Reader,
-    writer::{Command, Inbox, Writer},
+    writer::Writer,
 };
 use crate::{
     backend::Backend,

@@ -8,19 +8,17 @@
 use std::{
     collections::BTreeMap,
     fs::File,
-    sync::{
-        Mutex, PoisonError,
-        mpsc::{self, Receiver, RecvTimeoutError, Sender},
-    },
+    sync::mpsc::{self, Receiver, RecvTimeoutError},
     time::{Duration, Instant},
 };
 
 use kinglet_model::Revision;
 use rusqlite::{Connection, TransactionBehavior};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 
 use super::{
     Options, apply,
+    command::{Answer, Command, Inbox},
     fault::Site,
     file::Opened,
     read::{self, Counters},
@@ -40,51 +38,6 @@ const COMPACTION_STEP: u64 = 1000;
 
 /// After a failure to end leases (disk full), when to try again.
 const EXPIRY_RETRY: Duration = Duration::from_secs(1);
-
-pub(super) type Reply<T, E = RegistryError> = oneshot::Sender<Result<T, E>>;
-
-/// What the writer is asked.
-pub(super) enum Command {
-    Txn {
-        txn: Txn,
-        reply: Reply<Committed, TxnError>,
-    },
-    Grant {
-        ttl: Duration,
-        reply: Reply<LeaseId>,
-    },
-    KeepAlive {
-        lease: LeaseId,
-        reply: Reply<()>,
-    },
-    Revoke {
-        lease: LeaseId,
-        reply: Reply<()>,
-    },
-    Compact {
-        upto: Revision,
-        reply: Reply<()>,
-    },
-    Close {
-        reply: Reply<()>,
-    },
-}
-
-/// Where commands are put.
-pub(super) struct Inbox(Mutex<Option<Sender<Command>>>);
-
-impl Inbox {
-    pub(super) fn send(&self, command: Command) -> Result<(), RegistryError> {
-        let sender = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let sender = sender.as_ref().ok_or(RegistryError::Closed)?;
-        sender.send(command).map_err(|_| RegistryError::Closed)
-    }
-
-    /// No more commands; the writer ends when it has done those already here.
-    pub(super) fn stop(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-    }
-}
 
 /// The writing thread's possessions.
 pub(super) struct Writer {
@@ -120,13 +73,6 @@ impl Lease {
     }
 }
 
-/// The answer to one command, held back until it is on disk.
-enum Answer {
-    Txn(Result<Committed, TxnError>),
-    Lease(LeaseId),
-    Done(Result<(), RegistryError>),
-}
-
 impl Writer {
     pub(super) fn new(
         opened: Opened,
@@ -135,7 +81,7 @@ impl Writer {
     ) -> Result<(Self, Inbox, watch::Receiver<Revision>), RegistryError> {
         let Opened { db, lock } = opened;
         let state = State::load(&db).map_err(|error| site.sql(&error))?;
-        let (sender, queue) = mpsc::channel();
+        let (inbox, queue) = Inbox::new();
         let (latest, receiver) = watch::channel(state.counters.revision);
         let keep = options.keep_revisions.max(1);
         let writer = Self {
@@ -147,7 +93,7 @@ impl Writer {
             keep,
             state,
         };
-        Ok((writer, Inbox(Mutex::new(Some(sender))), receiver))
+        Ok((writer, inbox, receiver))
     }
 
     /// Serves commands until there can be no more.
@@ -342,36 +288,5 @@ impl State {
             return Ok(Err(RegistryError::FutureRevision { asked, current }));
         }
         apply::compact(db, &mut self.counters, asked).map(Ok)
-    }
-}
-
-/// An answer to somebody who no longer waits is lost, which is what they wanted.
-impl Command {
-    fn answer(self, answer: Answer) {
-        match (self, answer) {
-            (Self::Txn { reply, .. }, Answer::Txn(result)) => drop(reply.send(result)),
-            (Self::Grant { reply, .. }, Answer::Lease(id)) => drop(reply.send(Ok(id))),
-            (
-                Self::KeepAlive { reply, .. }
-                | Self::Revoke { reply, .. }
-                | Self::Compact { reply, .. }
-                | Self::Close { reply },
-                Answer::Done(result),
-            ) => drop(reply.send(result)),
-            // `State::apply` gives each command its kind of answer; without one the asker is told
-            // that the registry is closed.
-            _ => tracing::error!("the registry gave an answer of the wrong kind"),
-        }
-    }
-
-    fn refuse(self, error: RegistryError) {
-        match self {
-            Self::Txn { reply, .. } => drop(reply.send(Err(error.into()))),
-            Self::Grant { reply, .. } => drop(reply.send(Err(error))),
-            Self::KeepAlive { reply, .. }
-            | Self::Revoke { reply, .. }
-            | Self::Compact { reply, .. }
-            | Self::Close { reply } => drop(reply.send(Err(error))),
-        }
     }
 }
