@@ -1,6 +1,6 @@
 //! The handle that the rest of the program holds.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{fmt, path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use kinglet_model::Revision;
@@ -27,6 +27,14 @@ const MAX_TTL: Duration = Duration::from_secs(366 * 24 * 3600);
 pub struct Registry {
     backend: Arc<dyn Backend>,
     live: Arc<Live>,
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registry")
+            .field("revision", &self.current_revision())
+            .finish()
+    }
 }
 
 impl Registry {

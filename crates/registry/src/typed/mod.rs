@@ -66,10 +66,13 @@ pub fn object_key<R: Resource>(id: Id) -> Key {
     Key::from(format!("/{}/{id}", R::PLURAL))
 }
 
+/// Where the index of names lies; whoever watches everything passes over these keys.
+pub const NAMES: &str = "/names/";
+
 /// The key that holds the id of the object with this name.
 #[must_use]
 pub fn name_key<R: Resource>(name: &Name) -> Key {
-    Key::from(format!("/names/{}/{name}", R::PLURAL))
+    Key::from(format!("{NAMES}{}/{name}", R::PLURAL))
 }
 
 /// The keys of all objects of a kind.
