@@ -5,8 +5,9 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 
 use crate::cache::digest;
@@ -17,22 +18,12 @@ const RESULTS: [&str; 3] = ["node_modules", "dist", "test-results"];
 
 /// Makes web/dist match web/'s sources. Does nothing when it already does.
 pub fn build() -> Result<()> {
-    let web = workspace().join("web");
-    if !web.join("package-lock.json").is_file() {
-        bail!(
-            "{} has no package-lock.json: there is no page to build",
-            web.display()
-        );
-    }
-    install(&web)?;
-    let sources = tree_digest(&web)?;
-    let stamp = stamp("web");
-    if web.join("dist/index.html").is_file() && matches(&stamp, &sources) {
-        return Ok(());
-    }
-    eprintln!("web: building the page");
-    run_visibly(tool("npm")?.current_dir(&web).args(["run", "build"]))?;
-    write(&stamp, &sources)
+    let root = workspace();
+    let page = Page {
+        folder: root.join("web"),
+        stamps: root.join("target/xtask"),
+    };
+    page.build()
 }
 
 /// The root of the repository.
@@ -41,26 +32,44 @@ pub fn workspace() -> PathBuf {
     xtask.parent().unwrap_or(xtask).to_path_buf()
 }
 
-fn install(web: &Path) -> Result<()> {
-    let lock = fs::read(web.join("package-lock.json")).context("package-lock.json")?;
-    let wanted = digest(&lock);
-    let stamp = stamp("npm");
-    if web.join("node_modules").is_dir() && matches(&stamp, &wanted) {
-        return Ok(());
-    }
-    eprintln!("web: installing the page's dependencies");
-    run_visibly(
-        tool("npm")?
-            .current_dir(web)
-            .args(["ci", "--no-audit", "--no-fund"]),
-    )?;
-    write(&stamp, &wanted)
+/// Where the page's sources are, and where it is noted what was made of them.
+struct Page {
+    folder: PathBuf,
+    stamps: PathBuf,
 }
 
-fn stamp(name: &str) -> PathBuf {
-    workspace()
-        .join("target/xtask")
-        .join(format!("{name}.stamp"))
+impl Page {
+    fn build(&self) -> Result<()> {
+        self.install()?;
+        let sources = tree_digest(&self.folder)?;
+        let stamp = self.stamps.join("web.stamp");
+        if self.folder.join("dist/index.html").is_file() && matches(&stamp, &sources) {
+            return Ok(());
+        }
+        eprintln!("web: building the page");
+        run_visibly(self.npm()?.args(["run", "build"]))?;
+        write(&stamp, &sources)
+    }
+
+    fn install(&self) -> Result<()> {
+        let lock = self.folder.join("package-lock.json");
+        let lock = fs::read(&lock)
+            .with_context(|| format!("{} cannot be read: is there a page?", lock.display()))?;
+        let wanted = digest(&lock);
+        let stamp = self.stamps.join("npm.stamp");
+        if self.folder.join("node_modules").is_dir() && matches(&stamp, &wanted) {
+            return Ok(());
+        }
+        eprintln!("web: installing the page's dependencies");
+        run_visibly(self.npm()?.args(["ci", "--no-audit", "--no-fund"]))?;
+        write(&stamp, &wanted)
+    }
+
+    fn npm(&self) -> Result<Command> {
+        let mut npm = tool("npm")?;
+        npm.current_dir(&self.folder);
+        Ok(npm)
+    }
 }
 
 fn matches(stamp: &Path, wanted: &str) -> bool {
@@ -135,5 +144,58 @@ mod tests {
         )
         .unwrap();
         assert_ne!(tree_digest(web.path()).unwrap(), second);
+    }
+
+    /// A page whose build appends a line to dist/index.html and to a count beside it.
+    fn page(root: &Path) -> Page {
+        let folder = root.join("web");
+        fs::create_dir_all(folder.join("src")).unwrap();
+        fs::create_dir(folder.join("node_modules")).unwrap();
+        let build = "mkdir -p dist && echo built >> dist/index.html && echo built >> ../count";
+        let package =
+            format!(r#"{{"name":"x","version":"1.0.0","scripts":{{"build":"{build}"}}}}"#);
+        fs::write(folder.join("package.json"), package).unwrap();
+        let lock = r#"{"name":"x","version":"1.0.0","lockfileVersion":3,"packages":{"":{"name":"x","version":"1.0.0"}}}"#;
+        fs::write(folder.join("package-lock.json"), lock).unwrap();
+        Page {
+            folder,
+            stamps: root.join("stamps"),
+        }
+    }
+
+    #[test]
+    fn build_runs_only_when_sources_or_result_changed() {
+        let root = tempfile::tempdir().unwrap();
+        let page = page(root.path());
+        let builds = || {
+            fs::read_to_string(root.path().join("count"))
+                .unwrap()
+                .lines()
+                .count()
+        };
+        page.build().unwrap();
+        // npm removes the folder when it has nothing to put there; dependencies keep it.
+        fs::create_dir_all(page.folder.join("node_modules")).unwrap();
+        page.build().unwrap();
+        assert_eq!(builds(), 1);
+        fs::write(page.folder.join("src/app.ts"), "new").unwrap();
+        page.build().unwrap();
+        assert_eq!(builds(), 2);
+        fs::remove_dir_all(page.folder.join("dist")).unwrap();
+        page.build().unwrap();
+        assert_eq!(builds(), 3);
+    }
+
+    #[test]
+    fn build_that_fails_is_tried_again() {
+        let root = tempfile::tempdir().unwrap();
+        let page = page(root.path());
+        let good = fs::read_to_string(page.folder.join("package.json")).unwrap();
+        let bad = good.replace("mkdir -p dist", "false");
+        fs::write(page.folder.join("package.json"), bad).unwrap();
+        assert!(page.build().is_err());
+        assert!(page.build().is_err());
+        fs::write(page.folder.join("package.json"), good).unwrap();
+        page.build().unwrap();
     }
 }
