@@ -7,6 +7,7 @@
 //! same tables: [`image::phase`], [`image::action`], [`vm::phase`], [`vm::action`].
 
 pub mod action;
+pub mod api;
 pub mod digest;
 pub mod event;
 pub mod host;
