@@ -68,9 +68,10 @@ async fn use_all(registry: &Registry) {
 
 fn damaged(file: &Path, damage: &[(prop::sample::Index, u8)]) -> Vec<u8> {
     let mut bytes = sound().to_vec();
-    for (at, byte) in damage {
-        let at = at.index(bytes.len());
-        bytes[at] = *byte;
+    for (n, (at, byte)) in damage.iter().enumerate() {
+        // Every other one in the header, where most of the structure is.
+        let span = if n % 2 == 0 { bytes.len() } else { 100 };
+        bytes[at.index(span)] = *byte;
     }
     fs::write(file, &bytes).unwrap();
     bytes
@@ -85,7 +86,7 @@ proptest! {
 
     #[test]
     fn damaged_registry_is_refused_untouched_or_answers(
-        damage in vec((any::<prop::sample::Index>(), any::<u8>()), 1..60),
+        damage in vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
     ) {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("registry.db");

@@ -36,9 +36,14 @@ impl Site {
     pub(super) fn sql(&self, error: &rusqlite::Error) -> RegistryError {
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => self.no_space(),
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-                self.corrupt(error.to_string())
-            }
+            // Our statements are fixed and correct: an error in one, or a constraint that does not
+            // hold, comes from tables that are not as we made them.
+            Some(
+                ErrorCode::DatabaseCorrupt
+                | ErrorCode::NotADatabase
+                | ErrorCode::Unknown
+                | ErrorCode::ConstraintViolation,
+            ) => self.corrupt(error.to_string()),
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => RegistryError::Busy {
                 path: self.0.to_path_buf(),
             },

@@ -165,10 +165,6 @@ fn check(db: &Connection, site: &Site) -> Result<(), RegistryError> {
 fn check_counters(db: &Connection, site: &Site) -> Result<(), RegistryError> {
     let counters = read::counters(db).map_err(|error| match error {
         rusqlite::Error::QueryReturnedNoRows => site.corrupt("its counters are missing"),
-        // A table that is not there is reported as an error in the statement.
-        error if error.sqlite_error_code() == Some(rusqlite::ErrorCode::Unknown) => {
-            site.corrupt(error.to_string())
-        }
         error => site.sql(&error),
     })?;
     let last: Option<i64> = db

@@ -16,6 +16,9 @@ use crate::error::RegistryError;
 
 const LEN: u64 = 100;
 const MAGIC: &[u8] = b"SQLite format 3\0";
+/// The size of a page (4096), then how to write and to read: 2 with a write-ahead log, 1 in a backup
+/// that has not been opened yet.
+const FORM_AT: usize = 16;
 const PAGES_AT: usize = 28;
 const USER_VERSION_AT: usize = 60;
 const APPLICATION_ID_AT: usize = 68;
@@ -45,6 +48,7 @@ pub(super) fn check(site: &Site) -> Result<(), RegistryError> {
         return Err(site.corrupt("the file is cut off"));
     };
     check_identity(site, application, version)?;
+    check_form(site, &header)?;
     check_length(site, pages)
 }
 
@@ -65,6 +69,14 @@ pub(super) fn check_identity(
             found,
             supported: FORMAT,
         }),
+    }
+}
+
+/// With other values SQLite would read another file than we wrote, or never write it.
+fn check_form(site: &Site, header: &[u8]) -> Result<(), RegistryError> {
+    match header.get(FORM_AT..FORM_AT + 4) {
+        Some([0x10, 0, 1 | 2, 1 | 2]) => Ok(()),
+        _ => Err(site.corrupt("its header is damaged")),
     }
 }
 
