@@ -25,34 +25,18 @@ pub struct Guest {
     pub folder: PathBuf,
 }
 
-// The accessors are what demo, tests and benches use.
-#[allow(dead_code)]
 impl Guest {
     /// The bootable qcow2 disk (the Debian guest only).
     pub fn disk(&self) -> PathBuf {
         self.folder.join(debian::DISK)
     }
-
-    /// The kernel, for a direct boot.
-    pub fn kernel(&self) -> PathBuf {
-        self.folder.join(KERNEL)
-    }
-
-    /// The initramfs that goes with the kernel.
-    pub fn initrd(&self) -> PathBuf {
-        self.folder.join(INITRD)
-    }
-
-    /// The kernel's command line for a direct boot.
-    pub fn command_line(&self) -> Result<String> {
-        Ok(std::fs::read_to_string(self.folder.join(COMMAND_LINE))?
-            .trim()
-            .to_owned())
-    }
 }
 
+/// The kernel's name in a guest's folder.
 const KERNEL: &str = "vmlinuz";
+/// Its initramfs.
 const INITRD: &str = "initrd.img";
+/// The kernel's command line for a direct boot of the two.
 const COMMAND_LINE: &str = "cmdline";
 
 /// The Debian release of all guests.

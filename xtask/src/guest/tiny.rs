@@ -17,11 +17,6 @@ use crate::tool::{run, tool};
 
 const PACKAGES: &[&str] = &[KERNEL_PACKAGE, "busybox-static"];
 
-/// The first line on the console after which the guest is up.
-// Tests and demo wait for it.
-#[allow(dead_code)]
-pub const READY: &str = "kinglet-tiny ready";
-
 const ARGUMENTS: &str = "console=ttyS0,115200 quiet";
 
 /// The drivers of all paravirtual devices, and what the power button takes.
