@@ -101,7 +101,7 @@ impl Unpacker {
     }
 
     /// The file has ended: whether the stream has as well. Returns how many bytes came out.
-    pub(crate) fn finish(mut self) -> Result<u64, StreamError> {
+    pub(crate) fn finish(&mut self) -> Result<u64, StreamError> {
         match &mut self.decoder {
             Decoder::Gzip(gzip) => gzip.finish(&mut self.output)?,
             Decoder::Xz(stream) => {

@@ -1,4 +1,5 @@
 //! Disks that are written here, judged by `qemu-img` and `qemu-io`.
+#![allow(clippy::unwrap_used)]
 
 mod judge;
 

@@ -17,9 +17,7 @@ pub(super) fn recognises(source: &Source<'_>) -> Result<bool, ProbeError> {
 }
 
 pub(super) fn examine(source: &Source<'_>, facts: &mut Facts) -> Examined {
-    facts.virtual_size = source
-        .known_len()
-        .and_then(|length| length.checked_next_multiple_of(512));
+    facts.virtual_size = source.sectors();
     facts.partitions = Some(raw::partitions_of_disc(source)?);
     let mut udf = false;
     for index in FIRST..FIRST + MOST {

@@ -6,13 +6,23 @@
 
 mod compressed;
 mod damage;
+mod erofs;
 mod foreign;
 mod gpt;
+pub(crate) mod initramfs;
 mod iso;
+mod kernel;
+mod lz4;
 mod mbr;
 mod qcow2;
 mod raw;
-mod source;
+pub(crate) mod source;
+mod squashfs;
+mod vhd;
+mod vhdx;
+mod vmdk;
+mod xz;
+mod zstd;
 
 use std::fs::File;
 use std::io;
@@ -152,9 +162,44 @@ const FORMATS: &[Known] = &[
         examine: qcow2::examine,
     },
     Known {
+        format: Format::Vmdk,
+        recognises: vmdk::recognises,
+        examine: vmdk::examine,
+    },
+    Known {
+        format: Format::Vhdx,
+        recognises: vhdx::recognises,
+        examine: vhdx::examine,
+    },
+    Known {
+        format: Format::Squashfs,
+        recognises: squashfs::recognises,
+        examine: squashfs::examine,
+    },
+    Known {
+        format: Format::Kernel,
+        recognises: kernel::recognises,
+        examine: kernel::examine,
+    },
+    Known {
+        format: Format::Initramfs,
+        recognises: initramfs::recognises,
+        examine: initramfs::examine,
+    },
+    Known {
+        format: Format::Erofs,
+        recognises: erofs::recognises,
+        examine: erofs::examine,
+    },
+    Known {
         format: Format::Iso,
         recognises: iso::recognises,
         examine: iso::examine,
+    },
+    Known {
+        format: Format::Vhd,
+        recognises: vhd::recognises,
+        examine: vhd::examine,
     },
     Known {
         format: Format::Raw,

@@ -32,7 +32,6 @@ pub(super) fn examine(source: &Source<'_>, facts: &mut Facts) -> Examined {
         )
         .into());
     }
-    facts.partitions = Some(PartitionTable::None);
     if let Some(table) = gpt::find(source)? {
         facts.partitions = Some(PartitionTable::Gpt);
         return table.check(source);
@@ -41,6 +40,7 @@ pub(super) fn examine(source: &Source<'_>, facts: &mut Facts) -> Examined {
         facts.partitions = Some(PartitionTable::Mbr);
         return table.check(source);
     }
+    facts.partitions = Some(PartitionTable::None);
     Ok(())
 }
 

@@ -77,6 +77,12 @@ impl<'a> Source<'a> {
         self.length
     }
 
+    /// Its length in whole sectors: what a guest sees of a file that is given to it as it is.
+    pub(crate) fn sectors(&self) -> Option<u64> {
+        self.length
+            .and_then(|length| length.checked_next_multiple_of(512))
+    }
+
     /// That something of `size` bytes at `offset` lies inside.
     pub(crate) fn contains(&self, offset: u64, size: u64) -> Examined {
         let needed = offset.saturating_add(size);

@@ -2,20 +2,21 @@
 //! its end.
 
 mod extents;
+mod stream;
 
 use std::fs::File;
 use std::io;
 use std::ops::ControlFlow;
 
-use kinglet_model::Digest;
+use kinglet_model::{Digest, Size};
 use rustix::fs::{Advice, fadvise};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
-use crate::probe::{Limits, Probe, Wholeness};
+use crate::probe::{Probe, ProbeError, Wholeness};
 use crate::read::ReadAt;
-use crate::unpack::{StreamError, Unpacker};
 use extents::{Extent, Extents};
+use stream::Stream;
 
 /// Bytes read at a time.
 const PIECE: usize = 1 << 20;
@@ -32,6 +33,8 @@ pub struct ScanOutcome {
     pub sha256: Digest,
     /// The probe's verdict, and for a compressed image that of its stream.
     pub wholeness: Wholeness,
+    /// Bytes that a whole compressed image has when it is unpacked.
+    pub unpacked: Option<Size>,
 }
 
 /// Why reading through did not come to an end.
@@ -56,7 +59,7 @@ pub enum ScanError {
 /// Reads `file` through from its beginning to the length that it has now. `progress` is called with
 /// the bytes done and in all, about once a mebibyte, and may stop it.
 ///
-/// Uses one mebibyte of memory, and for a compressed image its window (see [`Limits::window`]). Moves
+/// Uses one mebibyte of memory, and for a compressed image its window (see [`Limits::window`](crate::Limits::window)). Moves
 /// the file's cursor where the file system tells holes.
 ///
 /// # Errors
@@ -73,7 +76,7 @@ pub fn read_through(
     let _ = fadvise(file, 0, None, Advice::Sequential);
     let mut pass = Pass {
         hasher: Sha256::new(),
-        stream: Stream::of(probe),
+        stream: Stream::of(file, probe)?,
         progress,
         total,
     };
@@ -84,9 +87,11 @@ pub fn read_through(
             Extent::Hole { start, end } => pass.hole(start, end)?,
         }
     }
+    let (wholeness, unpacked) = pass.stream.verdict();
     Ok(ScanOutcome {
         sha256: Digest::from_bytes(pass.hasher.finalize().into()),
-        wholeness: pass.stream.verdict(),
+        wholeness,
+        unpacked,
     })
 }
 
@@ -153,46 +158,14 @@ impl Pass<'_> {
     }
 }
 
-/// The compressed stream in the file, as far as it was followed.
-enum Stream {
-    /// Nothing (more) to follow; this is the verdict.
-    Settled(Wholeness),
-    /// So far so good.
-    Open(Box<Unpacker>),
-}
-
-impl Stream {
-    fn of(probe: &Probe) -> Self {
-        match probe.compression {
-            Some(kind) if probe.wholeness.is_whole() => {
-                match Unpacker::new(kind, Limits::default().window, 0) {
-                    Ok(unpacker) => Self::Open(Box::new(unpacker)),
-                    Err(error) => Self::Settled(damaged(error)),
-                }
-            }
-            _ => Self::Settled(probe.wholeness.clone()),
-        }
-    }
-
-    fn push(&mut self, bytes: &[u8]) {
-        if let Self::Open(unpacker) = self
-            && let Err(error) = unpacker.push(bytes)
-        {
-            *self = Self::Settled(damaged(error));
-        }
-    }
-
-    fn verdict(self) -> Wholeness {
-        match self {
-            Self::Settled(wholeness) => wholeness,
-            Self::Open(unpacker) => match unpacker.finish() {
-                Ok(_) => Wholeness::Whole,
-                Err(error) => damaged(error),
+impl From<ProbeError> for ScanError {
+    fn from(error: ProbeError) -> Self {
+        match error {
+            ProbeError::Read { offset, source } => Self::Read { offset, source },
+            ProbeError::NotAFile => Self::Read {
+                offset: 0,
+                source: io::ErrorKind::InvalidInput.into(),
             },
         }
     }
-}
-
-fn damaged(error: StreamError) -> Wholeness {
-    crate::probe::Damage::from(error).into()
 }

@@ -1,6 +1,7 @@
 //! The tools that judge what this crate does: `qemu-img`, `qemu-io` and others. A tool that is missing
 //! fails the test, naming it.
 #![allow(dead_code, reason = "each test file uses some of it")]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::path::Path;
 use std::process::Command;
