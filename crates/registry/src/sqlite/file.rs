@@ -10,12 +10,13 @@ use std::{
 };
 
 use rusqlite::{Connection, OpenFlags, config::DbConfig};
-use rustix::fs::{FlockOperation, flock};
 
 use super::{
     Options, backup,
     fault::Site,
-    header, read,
+    header,
+    lock::Lock,
+    read,
     rows::{APPLICATION_ID, FORMAT, SCHEMA, revision_of, signed},
 };
 use crate::error::RegistryError;
@@ -33,14 +34,14 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// A registry that is locked, checked and ready to be written.
 pub(super) struct Opened {
     pub(super) db: Connection,
-    /// Held as long as the registry is open. The file stays: removing it would let two in.
-    pub(super) lock: File,
+    /// Held as long as the registry is open.
+    pub(super) lock: Lock,
 }
 
 /// Opens or creates the file.
 pub(super) fn open(path: &Path, options: &Options) -> Result<Opened, RegistryError> {
     let site = Site::new(path);
-    let lock = lock(&site)?;
+    let lock = Lock::take(&site)?;
     match fs::metadata(path) {
         Ok(_) => header::check(&site)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => create(&site)?,
@@ -67,25 +68,8 @@ pub(super) fn connect_to_read(site: &Site) -> Result<Connection, RegistryError> 
     connect().map_err(|error| site.sql(&error))
 }
 
-fn lock(site: &Site) -> Result<File, RegistryError> {
-    let path = site.path().with_extension("lock");
-    let file = private()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&path);
-    let file = file.map_err(|error| Site::new(&path).io(&error))?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(RegistryError::Busy {
-            path: site.path().to_path_buf(),
-        }),
-        Err(error) => Err(Site::new(&path).io(&error.into())),
-    }
-}
-
 /// Only the daemon's user may read what the registry holds.
-fn private() -> OpenOptions {
+pub(super) fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.mode(0o600);
     options

@@ -7,6 +7,7 @@ mod command;
 mod fault;
 mod file;
 mod header;
+mod lock;
 mod read;
 mod reader;
 mod rows;

@@ -7,7 +7,6 @@
 
 use std::{
     collections::BTreeMap,
-    fs::File,
     sync::mpsc::{self, Receiver, RecvTimeoutError},
     time::{Duration, Instant},
 };
@@ -21,6 +20,7 @@ use super::{
     command::{Answer, Command, Inbox},
     fault::Site,
     file::Opened,
+    lock::Lock,
     read::{self, Counters},
     rows::unsigned,
 };
@@ -43,7 +43,7 @@ const EXPIRY_RETRY: Duration = Duration::from_secs(1);
 pub(super) struct Writer {
     // Dropped in this order: the connection is closed before the lock is given up.
     db: Connection,
-    _lock: File,
+    _lock: Lock,
     site: Site,
     queue: Receiver<Command>,
     latest: watch::Sender<Revision>,
