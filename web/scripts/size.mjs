@@ -14,7 +14,8 @@ function follow(file) {
   first.add(file);
   if (!file.endsWith('.js')) return;
   const text = readFileSync(join(dist, 'assets', file), 'utf8');
-  const statics = /(?:^|[;}\n])\s*(?:import|export)\s*(?:[\w*{}\s,$]+from\s*)?["']\.\/([^"']+)["']/g;
+  const statics =
+    /(?:^|[;}\n])\s*(?:import|export)\s*(?:[\w*{}\s,$]+from\s*)?["']\.\/([^"']+)["']/g;
   for (const [, name] of text.matchAll(statics)) follow(name);
 }
 for (const [, name] of html.matchAll(/assets\/([^"']+\.(?:js|css))/g)) follow(name);

@@ -1,29 +1,10 @@
 // The API's objects, exactly as they are in JSON.
 
-export type ImagePhase =
-  | 'arriving'
-  | 'checking'
-  | 'ready'
-  | 'damaged'
-  | 'unreadable'
-  | 'missing';
+export type ImagePhase = 'arriving' | 'checking' | 'ready' | 'damaged' | 'unreadable' | 'missing';
 export type VmPhase =
-  | 'stopped'
-  | 'waiting'
-  | 'starting'
-  | 'running'
-  | 'paused'
-  | 'stopping'
-  | 'failed'
-  | 'deleting';
+  'stopped' | 'waiting' | 'starting' | 'running' | 'paused' | 'stopping' | 'failed' | 'deleting';
 export type ImageActionName =
-  | 'create-vm'
-  | 'attach-disk'
-  | 'insert-media'
-  | 'boot-kernel'
-  | 'boot-initrd'
-  | 'check'
-  | 'delete';
+  'create-vm' | 'attach-disk' | 'insert-media' | 'boot-kernel' | 'boot-initrd' | 'check' | 'delete';
 export type VmActionName =
   | 'start'
   | 'stop'
@@ -36,16 +17,7 @@ export type VmActionName =
   | 'eject-media'
   | 'delete';
 export type Format =
-  | 'raw'
-  | 'qcow2'
-  | 'vmdk'
-  | 'vhd'
-  | 'vhdx'
-  | 'iso'
-  | 'erofs'
-  | 'squashfs'
-  | 'kernel'
-  | 'initramfs';
+  'raw' | 'qcow2' | 'vmdk' | 'vhd' | 'vhdx' | 'iso' | 'erofs' | 'squashfs' | 'kernel' | 'initramfs';
 export type Compression = 'gzip' | 'xz' | 'zstd';
 export type PartitionTable = 'gpt' | 'mbr' | 'none';
 export type Firmware = 'auto' | 'bios' | 'uefi';

@@ -1,0 +1,46 @@
+// xterm.js writes <style> elements and style attributes, which the content security policy forbids.
+// It is given this document instead: the same one, whose style elements go to constructed style sheets
+// and whose style attributes go through the CSS object model. Both are allowed, for they are no markup.
+
+/** `document` as xterm.js may use it under `style-src 'self'`. */
+export function strictDocument(real: Document): Document {
+  return new Proxy(real, {
+    get(target, key) {
+      if (key === 'createElement') return (tag: string) => create(target, tag);
+      const value: unknown = Reflect.get(target, key);
+      // The document's own methods insist on the document itself.
+      return typeof value === 'function' ? (value as () => unknown).bind(target) : value;
+    },
+  });
+}
+
+function create(real: Document, tag: string): HTMLElement {
+  const element = real.createElement(tag);
+  if (tag.toLowerCase() === 'style') adoptInstead(real, element);
+  else styleByObjectModel(element);
+  return element;
+}
+
+function adoptInstead(real: Document, element: HTMLElement): void {
+  const sheet = new CSSStyleSheet();
+  let text = '';
+  real.adoptedStyleSheets.push(sheet);
+  Object.defineProperty(element, 'textContent', {
+    get: () => text,
+    set: (css: string) => {
+      text = css;
+      sheet.replaceSync(css);
+    },
+  });
+  element.remove = () => {
+    real.adoptedStyleSheets = real.adoptedStyleSheets.filter((other) => other !== sheet);
+    Element.prototype.remove.call(element);
+  };
+}
+
+function styleByObjectModel(element: HTMLElement): void {
+  element.setAttribute = (name: string, value: string) => {
+    if (name === 'style') element.style.cssText = value;
+    else Element.prototype.setAttribute.call(element, name, value);
+  };
+}

@@ -1,0 +1,72 @@
+// uPlot, dressed in the page's colours. Loaded on its own, when the first plot is shown.
+import uPlot from 'uplot';
+import 'uplot/dist/uPlot.min.css';
+
+export interface PlotOptions {
+  labels: string[];
+  max: number | undefined;
+  format: (value: number) => string;
+}
+
+/** Columns: times in seconds, then one row of values for each label. */
+export type Columns = [number[], ...number[][]];
+
+const HEIGHT = 96;
+
+/** A plot in `element`, as wide as it; the caller gives it data and destroys it. */
+export function plot(element: HTMLElement, options: PlotOptions): uPlot {
+  const style = getComputedStyle(element);
+  // A canvas knows no custom properties: colours are resolved through an element that has them.
+  const resolve = (name: string) => {
+    const probe = document.createElement('span');
+    probe.style.color = `var(${name})`;
+    element.append(probe);
+    const { color } = getComputedStyle(probe);
+    probe.remove();
+    return color;
+  };
+  const strokes = [resolve('--accent'), resolve('--amber')];
+  const quiet = resolve('--quiet');
+  const line = resolve('--line');
+  const font = `11px ${style.fontFamily}`;
+  return new uPlot(
+    {
+      width: element.clientWidth,
+      height: HEIGHT,
+      padding: [6, 0, 0, 0],
+      legend: { show: false },
+      cursor: { show: false },
+      scales: { y: { range: (_, __, top) => [0, options.max ?? Math.max(top ?? 0, 1)] } },
+      axes: [
+        {
+          show: true,
+          size: 22,
+          font,
+          stroke: quiet,
+          grid: { show: false },
+          ticks: { show: false },
+        },
+        {
+          size: 62,
+          font,
+          stroke: quiet,
+          grid: { stroke: line, width: 1 },
+          ticks: { show: false },
+          splits: (_, __, ___, top) => [0, top / 2, top],
+          values: (_, splits) => splits.map((value) => options.format(value)),
+        },
+      ],
+      series: [
+        {},
+        ...options.labels.map((label, index) => ({
+          label,
+          stroke: strokes[index % strokes.length] ?? quiet,
+          width: 1.5,
+          points: { show: false },
+        })),
+      ],
+    },
+    [[], ...options.labels.map(() => [])] as Columns,
+    element,
+  );
+}
