@@ -35,6 +35,9 @@ pub struct VmStatus {
     /// The guest's hardware address on the network, where it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mac: Option<String>,
+    /// The guest's vsock address, where the host has vsock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vsock_cid: Option<u32>,
     /// How it ended last time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exit: Option<Exit>,
