@@ -18,6 +18,9 @@ pub enum Object {
     Host(Box<Host>),
 }
 
+// `Object` alone means "any JSON object" in a schema attribute.
+type AnyObject = Object;
+
 /// A numbered change from the registry's log. Its revision is the SSE `id`, so that a client that
 /// comes back with `Last-Event-ID` misses none and sees none twice.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -28,6 +31,7 @@ pub enum Event {
         /// The change's place in the log.
         revision: Revision,
         /// The object, with its actions.
+        #[schema(value_type = AnyObject)]
         object: Object,
     },
     /// An object is gone.

@@ -11,7 +11,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::auth::{Auth, Bearer, OneTimeTokens, SessionCookie, Sessions};
 use crate::config::{Bound, ServerConfig};
-use crate::console::Seats;
 use crate::error::ServeError;
 use crate::guard::host::Hosts;
 use crate::host::HostDesk;
@@ -44,7 +43,6 @@ pub struct App {
     pub hosts: Hosts,
     pub metrics: Metrics,
     pub usage: UsageSampling,
-    pub seats: Seats,
     pub streams: Arc<Semaphore>,
     pub consoles: Arc<Semaphore>,
     pub request_time: Duration,
@@ -78,7 +76,6 @@ impl App {
             hosts: Hosts::new(bound.address, &config.names),
             metrics: Metrics::default(),
             usage: UsageSampling::new(registry.clone(), machines.clone(), host.data().to_owned()),
-            seats: Seats::default(),
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
             consoles: Arc::new(Semaphore::new(MAX_STREAMS)),
             request_time: config.request_time,

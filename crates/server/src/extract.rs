@@ -11,6 +11,7 @@ use kinglet_model::problem::ProblemKind;
 use kinglet_model::{Id, Name, Resource, Revision};
 use kinglet_registry::Registry;
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 use crate::problem::{Answer, Refused, quoted, sentence};
 
@@ -21,10 +22,17 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = Refused;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Refused> {
-        match Json::<T>::from_request(request, state).await {
-            Ok(Json(value)) => Ok(Self(value)),
-            Err(rejection) => Err(body_refused(&rejection)),
-        }
+        // An object first: serde would also take an array, member by member.
+        let object = match Json::<Map<String, Value>>::from_request(request, state).await {
+            Ok(Json(object)) => object,
+            Err(rejection) => return Err(body_refused(&rejection)),
+        };
+        serde_json::from_value(Value::Object(object))
+            .map(Self)
+            .map_err(|error| {
+                let detail = format!("The body is not what is taken here: {error}.");
+                Refused::invalid("body-invalid", detail)
+            })
     }
 }
 

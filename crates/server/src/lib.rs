@@ -22,7 +22,8 @@ mod listing;
 mod metrics;
 mod openapi;
 mod page;
-mod pending;
+#[doc(hidden)]
+pub mod pending;
 mod problem;
 mod process;
 mod routes;
@@ -34,6 +35,13 @@ pub use config::{Bound, ServerConfig};
 pub use error::ServeError;
 pub use host::HostDesk;
 pub use serve::serve;
+
+/// The paths that the router has; for the test that holds it and the description together.
+#[doc(hidden)]
+#[must_use]
+pub fn routed_paths() -> std::collections::BTreeSet<String> {
+    routes::routed_paths()
+}
 
 /// The description of the API (OpenAPI 3.1), as `/v1/openapi.json` sends it.
 #[must_use]

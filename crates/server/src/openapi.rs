@@ -9,6 +9,7 @@ use utoipa::openapi::{
 };
 use utoipa::{PartialSchema, ToSchema};
 
+use kinglet_model::api::{ConsoleNotice, ConsoleRequest};
 use kinglet_model::{ActionState, Problem, problem::ProblemKind};
 
 const ABOUT: &str = "Kinglet turns a Linux machine into a VM host. Every refusal is a problem \
@@ -30,7 +31,7 @@ pub fn complete(mut document: OpenApi) -> OpenApi {
         ))
         .build();
     let components = document.components.get_or_insert_default();
-    add_problem(components);
+    add_shared(components);
     add_security(components);
     operations(&mut document.paths).for_each(add_refusals);
     document.security = Some(vec![
@@ -54,11 +55,17 @@ pub fn operations(paths: &mut Paths) -> impl Iterator<Item = &mut Operation> {
     })
 }
 
-fn add_problem(components: &mut Components) {
+fn add_shared(components: &mut Components) {
     let mut schemas = vec![(Problem::name().into_owned(), Problem::schema())];
     Problem::schemas(&mut schemas);
     schemas.push((ProblemKind::name().into_owned(), ProblemKind::schema()));
     schemas.push((ActionState::name().into_owned(), ActionState::schema()));
+    // What goes over the console's WebSocket, which no operation can name.
+    schemas.push((ConsoleNotice::name().into_owned(), ConsoleNotice::schema()));
+    schemas.push((
+        ConsoleRequest::name().into_owned(),
+        ConsoleRequest::schema(),
+    ));
     components.schemas.extend(schemas);
     let content = ContentBuilder::new()
         .schema(Some(RefOr::Ref(Ref::from_schema_name("Problem"))))

@@ -124,7 +124,7 @@ fn bearer_token(headers: &HeaderMap) -> Option<&str> {
 }
 
 fn sign_in_first() -> Refused {
-    let detail = "You are not signed in, or your session has ended. `kinglet open` prints an \
+    let detail = "You are not signed in, or your session has ended. `kinglet web` prints an \
                   address that signs this browser in.";
     Refused::new(ProblemKind::Unauthenticated, "not-signed-in", detail)
 }

@@ -122,7 +122,7 @@ pub async fn list<R: Listed>(registry: &Registry, params: &ListParams) -> Answer
         after,
         best: BTreeMap::new(),
     };
-    let revision = reading.read::<R>(registry, &filter).await?;
+    let revision = reading.read(registry, &filter).await?;
     let (items, last) = reading.finish();
     let items = items
         .into_iter()
@@ -158,7 +158,7 @@ struct Reading<R> {
 }
 
 impl<R: Listed> Reading<R> {
-    async fn read<T>(&mut self, registry: &Registry, filter: &Filter) -> Answer<Revision> {
+    async fn read(&mut self, registry: &Registry, filter: &Filter) -> Answer<Revision> {
         let in_order = self.sort
             == Sort {
                 by: SortBy::Created,

@@ -66,7 +66,7 @@ async fn attach(
         .max_message_size(MAX_INPUT)
         .max_frame_size(MAX_INPUT);
     Ok(upgrade.on_upgrade(move |socket| async move {
-        console::serve(&app, vm.id(), console, from, socket).await;
+        console::view(&app, vm.id(), console, from, socket).await;
         drop(permit);
     }))
 }
@@ -91,7 +91,16 @@ async fn log(
 ) -> Answer<impl IntoResponse> {
     let vm = vm.find::<Vm>(&app.registry).await?;
     let console = app.machines.console(vm.id()).await?;
-    let (offset, output) = console.history(params.from, MAX_LOG).await?;
+    let read =
+        tokio::task::spawn_blocking(move || console::history(&console, params.from, MAX_LOG));
+    let (offset, output) = read
+        .await
+        .map_err(std::io::Error::other)
+        .flatten()
+        .map_err(|error| {
+            let detail = format!("The console's log cannot be read: {error}.");
+            Refused::new(ProblemKind::Internal, "console-unreadable", detail)
+        })?;
     let headers = [
         (header::CONTENT_TYPE, "text/plain; charset=utf-8".to_owned()),
         (

@@ -15,6 +15,7 @@ mod metrics;
 mod session;
 mod vms;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::extract::DefaultBodyLimit;
@@ -61,6 +62,20 @@ fn streaming() -> Routes {
 pub fn described() -> OpenApi {
     let all = open().merge(ordinary()).merge(streaming());
     openapi::complete(all.into_openapi())
+}
+
+/// The paths of the router itself. It tells them only in its debug form.
+pub fn routed_paths() -> BTreeSet<String> {
+    let (router, _) = open()
+        .merge(ordinary())
+        .merge(streaming())
+        .split_for_parts();
+    let shown = format!("{router:?}");
+    let quoted = shown.split('"').skip(1).step_by(2);
+    // `/` and `/__private…` are the fallback's.
+    let fallback = |text: &&str| *text == "/" || text.contains("__private");
+    let paths = quoted.filter(|text| text.starts_with('/') && !fallback(text));
+    paths.map(str::to_owned).collect()
 }
 
 /// Everything that is served.

@@ -37,7 +37,7 @@ async fn sign_in(State(app): State<Arc<App>>, Body(body): Body<SignIn>) -> Answe
         Verdict::Good => {}
         Verdict::Wrong => {
             let detail = "This token was used before, is too old, or was never given out. \
-                          `kinglet open` prints a new address.";
+                          `kinglet web` prints a new address.";
             return Err(Refused::new(
                 ProblemKind::Unauthenticated,
                 "token-wrong",
@@ -95,7 +95,7 @@ async fn token(
     caller: Caller,
 ) -> Answer<(StatusCode, Json<OneTimeToken>)> {
     if caller == Caller::Bearer {
-        let detail = "The token file does not sign browsers in. Run `kinglet open` on the daemon's \
+        let detail = "The token file does not sign browsers in. Run `kinglet web` on the daemon's \
                       machine, or ask from a browser that is signed in.";
         return Err(Refused::new(
             ProblemKind::Forbidden,
