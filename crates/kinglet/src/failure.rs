@@ -3,6 +3,7 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use kinglet_client::ClientError;
 use kinglet_model::Problem;
 use kinglet_model::problem::ProblemKind;
 
@@ -53,6 +54,11 @@ impl Failure {
         Self::new(Code::Usage, message)
     }
 
+    /// What kind of failure it is.
+    pub const fn code(&self) -> Code {
+        self.code
+    }
+
     /// The code for scripts.
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.code as u8)
@@ -91,6 +97,16 @@ impl From<Problem> for Failure {
                 .map(|action| action.name)
                 .collect(),
             message: problem.detail,
+        }
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        match error {
+            ClientError::Problem(problem) => problem.into(),
+            ClientError::Unreachable { .. } => Self::new(Code::Unreachable, error.to_string()),
+            ClientError::Protocol { .. } => Self::failed(error.to_string()),
         }
     }
 }

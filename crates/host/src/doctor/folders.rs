@@ -165,7 +165,12 @@ pub fn inotify(config: &DoctorConfig) -> Check {
             "sysctl fs.inotify.max_user_instances=1024 fs.inotify.max_user_watches=524288",
         );
     }
-    let count: usize = folders.iter().map(|folder| count_folders(folder)).sum();
+    // A folder that does not exist yet is one that will.
+    let count: usize = config
+        .image_folders
+        .iter()
+        .map(|folder| count_folders(folder))
+        .sum();
     let limit = watch_limit();
     if count > limit {
         return limited(

@@ -1,9 +1,7 @@
 //! What VMs reach others with.
 
-use std::path::Path;
-
 use kinglet_model::host::Check;
-use rustix::fs::{Access, Mode, OFlags, access};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use super::{DoctorConfig, limited, remedy, yes};
@@ -40,7 +38,7 @@ pub fn tun(_: &DoctorConfig) -> Check {
         Err(error) => limited(
             NAME,
             TITLE,
-            format!("/dev/net/tun does not open ({error}); the user network does not need it"),
+            format!("{}; the user network does not need it", refusal("/dev/net/tun", error)),
             "modprobe tun",
         ),
     }
@@ -55,7 +53,7 @@ pub fn vsock(_: &DoctorConfig) -> Check {
         Err(error) => limited(
             NAME,
             TITLE,
-            format!("/dev/vhost-vsock does not open ({error}); VMs have no vsock device"),
+            format!("{}; VMs have no vsock device", refusal("/dev/vhost-vsock", error)),
             match error {
                 Errno::ACCESS | Errno::PERM => "usermod -aG kvm USER, then sign in again",
                 _ => "modprobe vhost_vsock",
@@ -65,8 +63,15 @@ pub fn vsock(_: &DoctorConfig) -> Check {
 }
 
 fn opens(device: &str) -> Result<(), Errno> {
-    access(Path::new(device), Access::EXISTS)?;
     rustix::fs::open(device, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).map(drop)
+}
+
+fn refusal(device: &str, error: Errno) -> String {
+    match error {
+        Errno::NOENT => format!("there is no {device}"),
+        Errno::ACCESS | Errno::PERM => format!("this user may not open {device}"),
+        other => format!("{device} does not open ({other})"),
+    }
 }
 
 fn is_network_admin() -> bool {

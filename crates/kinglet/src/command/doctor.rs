@@ -10,7 +10,8 @@ use kinglet_model::host::{Check, Verdict};
 
 use crate::command::Session;
 use crate::failure::{Failure, Outcome};
-use crate::output::{Output, Tone};
+use crate::output::Tone;
+use crate::output::table::{Cell, Table};
 use crate::places::Surroundings;
 
 /// How often the daemon scans folders in which inotify does not see everything.
@@ -23,7 +24,7 @@ const SCAN_INTERVAL: Duration = Duration::from_secs(3);
 #[derive(Debug, Args)]
 pub struct Doctor {
     /// The data folder to judge
-    #[arg(long, env = "KINGLET_DATA", value_name = "DIR", hide_env_values = true)]
+    #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
 }
 
@@ -42,9 +43,7 @@ impl Doctor {
             scan_interval: SCAN_INTERVAL,
             exe,
         });
-        session
-            .out
-            .result(&checks, || render(&session.out, &checks))?;
+        session.out.result(&checks, || render(&checks))?;
         Ok(ExitCode::from(u8::from(!vms_can_run(&checks))))
     }
 }
@@ -56,30 +55,26 @@ fn vms_can_run(checks: &[Check]) -> bool {
     })
 }
 
-/// The checks for a person: a line each, its remedy below.
-fn render(out: &Output, checks: &[Check]) -> String {
-    let width = checks
-        .iter()
-        .map(|check| check.title.chars().count())
-        .max()
-        .unwrap_or(0);
-    checks
-        .iter()
-        .map(|check| {
-            let (tone, word) = match check.verdict {
-                Verdict::Yes => (Tone::Good, "yes    "),
-                Verdict::Limited => (Tone::Busy, "limited"),
-                Verdict::No => (Tone::Bad, "no     "),
-            };
-            let word = out.toned(tone, word);
-            let line = format!("{word}  {:<width$}  {}\n", check.title, check.detail);
-            let remedy = check
-                .remedy
-                .as_ref()
-                .map(|remedy| format!("         {:<width$}  → {remedy}\n", ""));
-            line + &remedy.unwrap_or_default()
-        })
-        .collect()
+/// The checks for a person: the remedy below what was seen.
+fn render(checks: &[Check]) -> String {
+    let mut table = Table::new(&["", "WHAT", "SEEN"]);
+    for check in checks {
+        let (tone, word) = match check.verdict {
+            Verdict::Yes => (Tone::Good, "yes"),
+            Verdict::Limited => (Tone::Busy, "limited"),
+            Verdict::No => (Tone::Bad, "no"),
+        };
+        let seen = match &check.remedy {
+            Some(remedy) => format!("{}\n→ {remedy}", check.detail),
+            None => check.detail.clone(),
+        };
+        table.row([
+            Cell::toned(tone, word),
+            Cell::new(&check.title),
+            Cell::new(seen),
+        ]);
+    }
+    table.render()
 }
 
 #[cfg(test)]
@@ -111,7 +106,6 @@ mod tests {
             check("firmware", Verdict::Limited, Some("apt-get install ovmf")),
             check("kvm", Verdict::No, Some("modprobe kvm_amd")),
         ];
-        let out = crate::output::tests::plain();
-        insta::assert_snapshot!(anstream::adapter::strip_str(&render(&out, &checks)).to_string());
+        insta::assert_snapshot!(anstream::adapter::strip_str(&render(&checks)).to_string());
     }
 }

@@ -1,53 +1,50 @@
 //! The verbs, one file each. Adding one: a file, and a line in [`Command`] and in its `run`.
 
 mod completion;
+mod confirm;
 mod doctor;
-mod kvm_probe;
+mod events;
+mod image;
 mod man;
+mod run;
+mod session;
+mod vm;
+mod web;
 
 use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use crate::cli::Global;
+pub use session::Session;
+
 use crate::failure::Outcome;
-use crate::output::Output;
 
 /// What is to be done.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Find out what this machine can do for VMs, with a remedy for what it cannot
     Doctor(doctor::Doctor),
-    /// Print the completion script for a shell
+    Run(Box<run::Run>),
+    Image(image::Command),
+    Vm(vm::Command),
+    Events(events::Events),
+    Web(web::Web),
     Completion(completion::Completion),
-    /// Print the manual page of kinglet, or of one of its commands
     Man(man::Man),
-    #[command(name = kinglet_host::kvm::VERB, hide = true)]
-    KvmProbe(kvm_probe::KvmProbe),
-}
-
-/// What every verb works with.
-#[derive(Debug)]
-pub struct Session {
-    pub global: Global,
-    pub out: Output,
-}
-
-impl Session {
-    /// A session as the flags say.
-    pub const fn new(global: Global, out: Output) -> Self {
-        Self { global, out }
-    }
 }
 
 impl Command {
     /// Does it.
-    pub fn run(self, session: Session) -> Outcome<ExitCode> {
+    pub fn run(self, session: &Session) -> Outcome<ExitCode> {
         match self {
-            Self::Doctor(verb) => verb.run(&session),
-            Self::Completion(verb) => verb.run(&session),
-            Self::Man(verb) => verb.run(&session),
-            Self::KvmProbe(verb) => Ok(verb.run()),
-        }
+            Self::Doctor(verb) => return verb.run(session),
+            Self::Completion(verb) => return verb.run(session),
+            Self::Man(verb) => return verb.run(session),
+            Self::Run(verb) => session.asking(verb.run(session)),
+            Self::Image(verb) => session.asking(verb.run(session)),
+            Self::Vm(verb) => session.asking(verb.run(session)),
+            Self::Events(verb) => session.asking(verb.run(session)),
+            Self::Web(verb) => session.asking(verb.run(session)),
+        }?;
+        Ok(ExitCode::SUCCESS)
     }
 }

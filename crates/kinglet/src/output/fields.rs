@@ -8,6 +8,10 @@ pub struct Fields {
 
 impl Fields {
     /// Adds a line.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "callers read better without `&`"
+    )]
     pub fn add(&mut self, label: &str, text: impl ToString) -> &mut Self {
         self.lines.push((label.to_owned(), text.to_string()));
         self

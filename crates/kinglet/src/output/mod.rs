@@ -8,7 +8,7 @@ pub mod time;
 use std::io::{self, IsTerminal, Write};
 
 use anstream::{AutoStream, ColorChoice};
-use anstyle::{AnsiColor, Style};
+use anstyle::AnsiColor;
 use serde::Serialize;
 
 use crate::cli::{ColorWhen, Global};
@@ -22,7 +22,7 @@ pub struct Output {
     color: ColorChoice,
 }
 
-/// What a word stands for, and so which colour it has.
+/// What a word stands for, and so which colour it has in a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tone {
     /// As it should be.
@@ -33,18 +33,6 @@ pub enum Tone {
     Bad,
     /// Nothing special.
     Plain,
-}
-
-impl Tone {
-    /// Its colour.
-    pub const fn style(self) -> Style {
-        match self {
-            Self::Good => Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Green))),
-            Self::Busy => Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Yellow))),
-            Self::Bad => Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Red))),
-            Self::Plain => Style::new(),
-        }
-    }
 }
 
 impl Output {
@@ -67,9 +55,14 @@ impl Output {
         self.json
     }
 
+    /// Whether a person looks at standard error.
+    pub fn is_watched(&self) -> bool {
+        io::stderr().is_terminal()
+    }
+
     /// Whether progress is shown: only to a person who looks.
     pub fn shows_progress(&self) -> bool {
-        !self.quiet && io::stderr().is_terminal()
+        !self.quiet && self.is_watched()
     }
 
     /// Prints a result: as JSON when asked so, else as `text` makes it.
@@ -125,29 +118,9 @@ impl Output {
         }
     }
 
-    /// Colours a word.
-    pub fn toned(&self, tone: Tone, text: &str) -> String {
-        let style = tone.style();
-        format!("{style}{text}{style:#}")
-    }
-
     fn say(&self, text: &str) {
         let mut stream = AutoStream::new(io::stderr(), self.color);
         // There is nobody left to tell when standard error is gone.
         let _ = writeln!(stream, "{text}");
-    }
-}
-
-#[cfg(test)]
-pub mod tests {
-    use super::*;
-
-    /// An output without colours.
-    pub fn plain() -> Output {
-        Output {
-            json: false,
-            quiet: true,
-            color: ColorChoice::Never,
-        }
     }
 }
