@@ -22,8 +22,8 @@ mod fingerprint;
 mod folder;
 mod inspect;
 mod keeper;
-mod kind;
 mod kernel;
+mod kind;
 mod library;
 mod naming;
 mod path;
@@ -32,6 +32,8 @@ mod sight;
 mod store;
 mod sums;
 mod temporary;
+#[cfg(test)]
+mod tests;
 mod walk;
 mod watch;
 

@@ -294,9 +294,7 @@ impl Keeper {
     /// The folders that have to be scanned every few seconds.
     fn polled(&self) -> impl Iterator<Item = usize> {
         let watching = self.shared.watching.read();
-        let watching = watching
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let watching = watching.unwrap_or_else(PoisonError::into_inner).clone();
         let each = watching.into_iter().enumerate();
         each.filter_map(|(folder, watching)| (watching != Watching::Events).then_some(folder))
     }
