@@ -1,5 +1,5 @@
 //! Disks that are written here, judged by `qemu-img` and `qemu-io`.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 mod judge;
 

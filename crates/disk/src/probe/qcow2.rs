@@ -210,16 +210,14 @@ impl<'a, 'b> Walk<'a, 'b> {
     }
 
     fn cluster(&mut self, guest: u64, entry: u64) -> Examined {
-        let (header, length) = (self.header, self.source.len());
+        let header = self.header;
         if entry & COMPRESSED != 0 {
             let bits = 62 - (header.cluster_bits - 8);
             let offset = entry & ((1 << bits) - 1);
             let sectors = ((entry & !(3 << 62)) >> bits) + 1;
-            // The last sector may be a part of one: it is the end of the file.
+            // Whole sectors: QEMU pads the file to them.
             let end = (offset & !(SECTOR - 1)).saturating_add(sectors * SECTOR);
-            if end > length.next_multiple_of(SECTOR) {
-                self.need(offset, end - offset);
-            }
+            self.need(offset, end.saturating_sub(offset));
             return Ok(());
         }
         let offset = entry & OFFSET_MASK;
