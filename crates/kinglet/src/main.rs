@@ -4,6 +4,7 @@
 mod attach;
 mod cli;
 mod command;
+mod daemon;
 mod failure;
 mod output;
 mod places;

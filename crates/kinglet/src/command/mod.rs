@@ -7,6 +7,7 @@ mod events;
 mod image;
 mod man;
 mod run;
+mod serve;
 mod session;
 mod vm;
 mod web;
@@ -22,6 +23,7 @@ use crate::failure::Outcome;
 /// What is to be done.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    Serve(serve::Serve),
     Doctor(doctor::Doctor),
     Run(Box<run::Run>),
     Image(image::Command),
@@ -39,6 +41,7 @@ impl Command {
             Self::Doctor(verb) => return verb.run(session),
             Self::Completion(verb) => return verb.run(session),
             Self::Man(verb) => return verb.run(session),
+            Self::Serve(verb) => verb.run(session),
             Self::Run(verb) => session.asking(verb.run(session)),
             Self::Image(verb) => session.asking(verb.run(session)),
             Self::Vm(verb) => session.asking(verb.run(session)),
