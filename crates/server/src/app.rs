@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::pending::Library;
-use crate::pending::Machines;
+use kinglet_images::Library;
 use kinglet_registry::Registry;
+use kinglet_vms::Machines;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -45,6 +45,8 @@ pub struct App {
     pub usage: UsageSampling,
     pub streams: Arc<Semaphore>,
     pub consoles: Arc<Semaphore>,
+    /// One look through the image folders at a time is enough for all who list them.
+    refreshing: Arc<Semaphore>,
     pub request_time: Duration,
     /// The TCP address as a URL.
     pub url: Option<String>,
@@ -78,6 +80,7 @@ impl App {
             usage: UsageSampling::new(registry.clone(), machines.clone(), host.data().to_owned()),
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
             consoles: Arc::new(Semaphore::new(MAX_STREAMS)),
+            refreshing: Arc::new(Semaphore::new(1)),
             request_time: config.request_time,
             url: bound
                 .address
@@ -92,8 +95,12 @@ impl App {
 
     /// Has the image folders looked through, without waiting for it.
     pub fn refresh_soon(&self) {
+        let Ok(turn) = Arc::clone(&self.refreshing).try_acquire_owned() else {
+            return;
+        };
         let library = self.library.clone();
         tokio::spawn(async move {
+            let _turn = turn;
             if let Err(error) = library.refresh().await {
                 tracing::warn!(%error, "the image folders could not be looked through");
             }

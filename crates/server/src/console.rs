@@ -11,9 +11,9 @@ use kinglet_model::vm::{Power, VmPhase};
 use kinglet_model::{Id, Vm};
 use kinglet_registry::Registry;
 use kinglet_registry::typed::object_key;
+use kinglet_vms::{Console, Writer};
 
 use crate::app::App;
-use crate::pending::{Console, Writer};
 use crate::problem::sentence;
 
 /// From where a viewer is shown the console.

@@ -22,8 +22,6 @@ mod listing;
 mod metrics;
 mod openapi;
 mod page;
-#[doc(hidden)]
-pub mod pending;
 mod problem;
 mod process;
 mod routes;

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use kinglet_images::LibraryError;
 use kinglet_model::Problem;
 use kinglet_model::problem::ProblemKind;
 use kinglet_registry::typed::TypedError;
@@ -53,6 +54,14 @@ impl IntoResponse for Refused {
 
 impl From<Problem> for Refused {
     fn from(problem: Problem) -> Self {
+        Self(problem)
+    }
+}
+
+impl From<LibraryError> for Refused {
+    fn from(error: LibraryError) -> Self {
+        let mut problem = Problem::from(error);
+        problem.detail = sentence(&problem.detail);
         Self(problem)
     }
 }

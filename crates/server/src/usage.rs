@@ -4,22 +4,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use axum::http::StatusCode;
 use kinglet_host::usage::Sampler;
-use kinglet_model::problem::ProblemKind;
-use kinglet_model::vm::VmUsage;
-use kinglet_model::{Problem, Resource, Vm};
 use kinglet_registry::Registry;
-
-use crate::app::App;
-use crate::pending::{Machines, UsageWatch};
-use crate::problem::{Answer, Refused};
+use kinglet_vms::{Machines, UsageGuard};
 
 /// How often the machine's figures are taken.
 const PERIOD: Duration = Duration::from_secs(2);
-
-/// How long the first figures of a VM may take.
-const FIRST: Duration = Duration::from_secs(5);
 
 /// The live figure of the machine.
 pub const HOST_USAGE: &str = "/host/usage";
@@ -36,7 +26,7 @@ pub struct UsageSampling {
 pub struct Watching {
     registry: Registry,
     task: tokio::task::JoinHandle<()>,
-    _machines: UsageWatch,
+    _machines: UsageGuard,
 }
 
 impl UsageSampling {
@@ -89,36 +79,4 @@ async fn sample(registry: Registry, data: PathBuf) {
             Err(error) => tracing::warn!(%error, "the machine's figures cannot be taken"),
         }
     }
-}
-
-/// What a VM uses right now; waits for the first figures where nobody looked before.
-pub async fn of_vm(app: &App, vm: &Vm) -> Answer<VmUsage> {
-    if !vm.status.phase.has_process() {
-        let detail = format!("VM {} is {}; it uses nothing.", vm.name(), vm.status.phase);
-        let refused = Problem::new(ProblemKind::Refused, "vm-state", detail);
-        return Err(refused
-            .with_state(vm.status.phase.as_str(), vm.actions())
-            .into());
-    }
-    let live = app.registry.live();
-    let key = format!("/vms/{}/usage", vm.id());
-    let mut reader = live.subscribe();
-    let _watching = app.usage.watch();
-    let first = async {
-        loop {
-            if let Some(usage) = live.get(&key) {
-                return Some(usage);
-            }
-            // What moved, or how much was missed, does not matter: the figure is looked up.
-            let _ = reader.next().await?;
-        }
-    };
-    let usage = tokio::time::timeout(FIRST, first).await.ok().flatten();
-    usage
-        .and_then(|usage| serde_json::from_value(usage).ok())
-        .ok_or_else(|| {
-            let detail = format!("VM {} gave no figures in time; try again.", vm.name());
-            Refused::new(ProblemKind::Internal, "no-figures", detail)
-                .with_status(StatusCode::SERVICE_UNAVAILABLE)
-        })
 }

@@ -1,5 +1,7 @@
 //! Who may ask: every way in, and every way that must not be one.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod support;
 
 use std::os::unix::fs::PermissionsExt;
@@ -159,7 +161,7 @@ async fn session_survives_a_restart_and_ends_with_sign_out() {
     let cookie = server.cookie().await;
     let (registry, folder) = server.stop().await;
     let server = Server::on(registry, folder, |config| {
-        config.listen = Some(([127, 0, 0, 1], port).into())
+        config.listen = Some(([127, 0, 0, 1], port).into());
     })
     .await;
     let ours = format!("http://{}", server.authority());

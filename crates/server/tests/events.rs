@@ -1,5 +1,7 @@
 //! The event stream over the wire: no gap, no duplicate, whatever breaks.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod support;
 
 use std::time::Duration;

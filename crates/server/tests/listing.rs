@@ -1,5 +1,7 @@
 //! Lists over the wire: pages, order, filters.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod support;
 
 use std::collections::BTreeSet;
@@ -25,7 +27,7 @@ async fn every_object_comes_exactly_once_while_others_are_inserted_and_deleted()
         let size = (n * 37) % 11;
         let image = image(&server.registry, &format!("image-{n:02}"), size).await;
         if n % 5 == 0 {
-            passing.push(image)
+            passing.push(image);
         } else {
             lasting.insert(image.metadata.name);
         }

@@ -1,5 +1,7 @@
 //! The description of the API: checked in, and the same as the routes.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};

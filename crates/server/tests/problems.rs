@@ -1,5 +1,7 @@
 //! Every failure leaves as a problem document, and every answer with its security headers.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod support;
 
 use support::{Server, image};

@@ -61,7 +61,7 @@ async fn attach(
         Refused::new(ProblemKind::Refused, "too-many-consoles", detail)
             .with_status(StatusCode::SERVICE_UNAVAILABLE)
     })?;
-    let console = app.machines.console(vm.id()).await?;
+    let console = app.machines.console(vm.id())?;
     let upgrade = upgrade
         .max_message_size(MAX_INPUT)
         .max_frame_size(MAX_INPUT);
@@ -90,7 +90,7 @@ async fn log(
     Params(params): Params<Log>,
 ) -> Answer<impl IntoResponse> {
     let vm = vm.find::<Vm>(&app.registry).await?;
-    let console = app.machines.console(vm.id()).await?;
+    let console = app.machines.console(vm.id())?;
     let read =
         tokio::task::spawn_blocking(move || console::history(&console, params.from, MAX_LOG));
     let (offset, output) = read

@@ -7,8 +7,9 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::Response;
 use kinglet_model::api::{MediaRequest, NewVm};
+use kinglet_model::problem::ProblemKind;
 use kinglet_model::vm::{VmAction, VmUsage};
-use kinglet_model::{Resource, Vm};
+use kinglet_model::{Problem, Resource, Vm};
 use utoipa_axum::routes;
 
 use super::Routes;
@@ -16,7 +17,6 @@ use crate::app::App;
 use crate::extract::{Body, IfMatch, Params, Reference};
 use crate::listing::{self, ListParams, present};
 use crate::problem::Answer;
-use crate::usage;
 
 pub fn routes() -> Routes {
     Routes::new()
@@ -29,7 +29,7 @@ pub fn routes() -> Routes {
         .routes(routes!(resume))
         .routes(routes!(kill))
         .routes(routes!(insert_media, eject_media))
-        .routes(routes!(usage_now))
+        .routes(routes!(usage))
 }
 
 /// The VMs
@@ -82,15 +82,13 @@ async fn show(State(app): State<Arc<App>>, vm: Reference) -> Answer<Json<Vm>> {
 #[utoipa::path(delete, path = "/v1/vms/{vm}", tag = "vms", operation_id = "deleteVm",
     params(("vm" = String, Path, description = "Its name or id."),
         ("If-Match" = Option<String>, Header, description = "The revision that you have seen.")),
-    responses((status = 202, description = "It is being deleted; an event tells when it is gone.")))]
+    responses((status = 202, description = "It is being deleted; an event tells when it is gone.", body = Vm)))]
 async fn delete(
-    State(app): State<Arc<App>>,
+    app: State<Arc<App>>,
     vm: Reference,
-    IfMatch(revision): IfMatch,
-) -> Answer<StatusCode> {
-    let vm = vm.find::<Vm>(&app.registry).await?;
-    app.machines.delete(vm.id(), revision).await?;
-    Ok(StatusCode::ACCEPTED)
+    seen: IfMatch,
+) -> Answer<(StatusCode, Json<Vm>)> {
+    act(app, vm, VmAction::Delete, seen).await
 }
 
 /// Start a VM
@@ -219,13 +217,17 @@ async fn eject_media(
 }
 
 /// What a VM uses right now
-///
-/// Takes a moment where nobody else is looking: the figures are taken only then.
 #[utoipa::path(get, path = "/v1/vms/{vm}/usage", tag = "vms", operation_id = "getVmUsage",
-
     params(("vm" = String, Path, description = "Its name or id.")),
     responses((status = 200, description = "The figures.", body = VmUsage)))]
-async fn usage_now(State(app): State<Arc<App>>, vm: Reference) -> Answer<Json<VmUsage>> {
+async fn usage(State(app): State<Arc<App>>, vm: Reference) -> Answer<Json<VmUsage>> {
     let vm = vm.find::<Vm>(&app.registry).await?;
-    usage::of_vm(&app, &vm).await.map(Json)
+    if let Some(usage) = app.machines.usage(vm.id()).await? {
+        return Ok(Json(usage));
+    }
+    let detail = format!("VM {} is {}; it uses nothing.", vm.name(), vm.status.phase);
+    let refused = Problem::new(ProblemKind::Refused, "vm-state", detail);
+    Err(refused
+        .with_state(vm.status.phase.as_str(), vm.actions())
+        .into())
 }

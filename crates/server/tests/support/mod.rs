@@ -1,16 +1,21 @@
 //! A real server in this process, on a socket and a port of its own, with objects that were put into
 //! its registry by hand.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use kinglet_client::{Client, Place};
+use kinglet_host::KvmVerdict;
 use kinglet_host::doctor::DoctorConfig;
+use kinglet_images::{Folder, Library, LibraryConfig};
+use kinglet_model::problem::ProblemKind;
 use kinglet_model::{Image, Problem, Size};
 use kinglet_registry::Registry;
 use kinglet_server::{AppState, Bound, HostDesk, ServeError, ServerConfig};
+use kinglet_vms::{HostFacts, ImageFiles, Machines, MachinesConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
@@ -49,6 +54,8 @@ impl Server {
         config.listen = Some(([127, 0, 0, 1], 0).into());
         change(&mut config);
         let state = state(&registry, &data);
+        // Not running: what is in the registry stays as it was put there.
+        state.library.shutdown().await;
         let (stop, stopped) = oneshot::channel::<()>();
         let (told, ready) = oneshot::channel();
         let task = tokio::spawn(async move {
@@ -219,7 +226,7 @@ impl Answer {
     }
 }
 
-fn state(registry: &Registry, data: &std::path::Path) -> AppState {
+fn state(registry: &Registry, data: &Path) -> AppState {
     let doctor = DoctorConfig {
         data: data.to_owned(),
         image_folders: vec![data.join("images")],
@@ -228,9 +235,42 @@ fn state(registry: &Registry, data: &std::path::Path) -> AppState {
     };
     AppState {
         registry: registry.clone(),
-        library: kinglet_server::pending::Library,
-        machines: kinglet_server::pending::Machines,
+        library: library(registry, data),
+        machines: machines(registry, data),
         host: HostDesk::new(registry.clone(), doctor),
+    }
+}
+
+fn library(registry: &Registry, data: &Path) -> Library {
+    let path = data.join("images");
+    std::fs::create_dir_all(&path).unwrap();
+    let folder = Folder {
+        name: "images".to_owned(),
+        path,
+    };
+    Library::open(LibraryConfig::new(vec![folder]), registry.clone()).unwrap()
+}
+
+/// Without an engine: nothing can be started.
+fn machines(registry: &Registry, data: &Path) -> Machines {
+    let facts = kinglet_host::facts().unwrap();
+    let host = HostFacts {
+        memory: facts.memory,
+        boot_id: facts.boot_id,
+        kvm: KvmVerdict::Absent,
+        qemu: None,
+        ovmf: None,
+    };
+    let config = MachinesConfig::new(data, data.join("run"));
+    Machines::open(config, registry.clone(), Arc::new(NoFiles), host).unwrap()
+}
+
+struct NoFiles;
+
+impl ImageFiles for NoFiles {
+    fn file(&self, image: &Image) -> Result<(std::fs::File, PathBuf), Problem> {
+        let detail = format!("Image {} has no file.", image.metadata.name);
+        Err(Problem::new(ProblemKind::Internal, "no-file", detail))
     }
 }
 
