@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use judge::{Cut, Numbers, agrees, damaged_wherever_cut, never, probed, probed_bytes, reason, run};
+use judge::{Cut, Numbers, agrees, damaged_wherever_cut, probed, probed_bytes, reason, run};
 use kinglet_disk::Wholeness;
 use kinglet_disk::scan::{ScanError, read_through};
 use kinglet_model::image::{Compression, Format, PartitionTable};
@@ -78,7 +78,9 @@ fn discs_and_file_systems_agree_and_are_damaged_wherever_cut() {
         for (program, arguments, format) in kinds {
             run(program, &arguments);
             agrees(&path, format, "raw");
-            damaged_wherever_cut(&path, numbers, &never);
+            // Before its magic number nothing tells it from an empty raw disk.
+            let unrecognisable = |left: &Path| left.metadata().unwrap().len() <= 32769 + 5;
+            damaged_wherever_cut(&path, numbers, &unrecognisable);
             std::fs::remove_file(&path).unwrap();
         }
     }
@@ -140,8 +142,7 @@ fn compressed_images_are_seen_through_and_followed_to_their_end() {
         ("xz", Compression::Xz),
         ("zstd", Compression::Zstd),
     ] {
-        let level = if program == "zstd" { "-1" } else { "-0" };
-        let packed = piped(program, &[level, "-c"], &raw);
+        let packed = piped(program, &["-1", "-c"], &raw);
         let twice = [packed.clone(), packed.clone()].concat();
         for (bytes, size) in [(&packed, raw.len()), (&twice, 2 * raw.len())] {
             let scanned = scan(dir.path(), bytes);
