@@ -1,4 +1,4 @@
-// How the page is built: relative, hashed assets, ready to be embedded in the daemon.
+// How the page is built: hashed assets, ready to be embedded in the daemon.
 import { svelte } from '@sveltejs/vite-plugin-svelte';
 import { defineConfig } from 'vite';
 
@@ -6,7 +6,8 @@ import { defineConfig } from 'vite';
 const api = process.env.KINGLET_API ?? 'http://127.0.0.1:7180';
 
 export default defineConfig({
-  base: './',
+  // Every address of the page is answered with index.html, so its assets are named from the root.
+  base: '/',
   plugins: [svelte()],
   build: {
     target: 'es2023',

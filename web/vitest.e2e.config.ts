@@ -5,6 +5,7 @@ export default defineConfig({
   test: {
     include: ['e2e/*.test.ts', 'e2e/screenshots.ts'],
     environment: 'node',
+    globalSetup: 'e2e/setup.ts',
     fileParallelism: false,
     testTimeout: 300_000,
     hookTimeout: 120_000,

@@ -3,9 +3,9 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
-import { afterAll, beforeAll, test } from 'vitest';
+import { afterAll, beforeAll, inject, test } from 'vitest';
 
-import { launch, open, required, signIn, visit, type Cookies, type Look } from './browser';
+import { launch, open, required, visit, type Look } from './browser';
 
 const LOOKS: Record<string, Look> = {
   light: { colorScheme: 'light' },
@@ -16,13 +16,12 @@ const LOOKS: Record<string, Look> = {
 };
 
 const folder = required('KINGLET_SHOTS');
+const cookies = inject('cookies');
 let browser: Browser;
-let cookies: Cookies;
 
 beforeAll(async () => {
   mkdirSync(folder, { recursive: true });
   browser = await launch();
-  cookies = await signIn(browser);
 });
 
 afterAll(async () => {

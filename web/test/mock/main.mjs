@@ -15,7 +15,7 @@ const PORT = Number(process.env.MOCK_PORT ?? 7180);
 const DIST = new URL('../../dist/', import.meta.url).pathname;
 const CSP =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
-  "base-uri 'self'; form-action 'none'; frame-ancestors 'none'";
+  "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 const TYPES = {
   '.html': 'text/html; charset=utf-8',
   '.js': 'text/javascript',

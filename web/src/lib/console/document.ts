@@ -1,6 +1,6 @@
 // xterm.js writes <style> elements and style attributes, which the content security policy forbids.
-// It is given this document instead: the same one, whose style elements go to constructed style sheets
-// and whose style attributes go through the CSS object model. Both are allowed, for they are no markup.
+// It is given this document instead: the same one, whose style elements go to constructed style sheets.
+// Style attributes go through the CSS object model. Both are allowed, for they are no markup.
 
 /** `document` as xterm.js may use it under `style-src 'self'`. */
 export function strictDocument(real: Document): Document {
@@ -14,10 +14,18 @@ export function strictDocument(real: Document): Document {
   });
 }
 
+/** Lets `setAttribute('style', …)` do what `style.cssText = …` does: the same, and allowed. */
+export function styleByObjectModel(prototype: HTMLElement): void {
+  const original = Element.prototype.setAttribute;
+  prototype.setAttribute = function (this: HTMLElement, name: string, value: string) {
+    if (name === 'style') this.style.cssText = value;
+    else original.call(this, name, value);
+  };
+}
+
 function create(real: Document, tag: string): HTMLElement {
   const element = real.createElement(tag);
   if (tag.toLowerCase() === 'style') adoptInstead(real, element);
-  else styleByObjectModel(element);
   return element;
 }
 
@@ -35,12 +43,5 @@ function adoptInstead(real: Document, element: HTMLElement): void {
   element.remove = () => {
     real.adoptedStyleSheets = real.adoptedStyleSheets.filter((other) => other !== sheet);
     Element.prototype.remove.call(element);
-  };
-}
-
-function styleByObjectModel(element: HTMLElement): void {
-  element.setAttribute = (name: string, value: string) => {
-    if (name === 'style') element.style.cssText = value;
-    else Element.prototype.setAttribute.call(element, name, value);
   };
 }

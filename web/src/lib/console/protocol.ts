@@ -1,5 +1,7 @@
 // The console's connection: output by offset, one writer, found again after a break. No terminal here.
 
+import type { ConsoleNotice, ConsoleRequest } from '../api/types';
+
 export type Link = 'connecting' | 'connected' | 'reconnecting' | 'ended';
 export type Writer = 'unknown' | 'mine' | 'other' | 'none';
 
@@ -21,11 +23,6 @@ export interface Socket {
   close(): void;
 }
 export type OpenSocket = (path: string) => Socket;
-
-type Control =
-  | { type: 'offset'; offset: number }
-  | { type: 'writer'; granted: boolean; reason?: string }
-  | { type: 'ended' };
 
 const FIRST_WAIT = 300;
 const LONGEST_WAIT = 10_000;
@@ -81,7 +78,7 @@ export class ConsoleConnection {
     socket.binaryType = 'arraybuffer';
     socket.onopen = () => this.#opened();
     socket.onmessage = ({ data }) => {
-      if (typeof data === 'string') this.#control(JSON.parse(data) as Control);
+      if (typeof data === 'string') this.#control(JSON.parse(data) as ConsoleNotice);
       else this.#output(new Uint8Array(data as ArrayBuffer));
     };
     socket.onclose = () => this.#lost();
@@ -100,7 +97,7 @@ export class ConsoleConnection {
     this.handlers.output(bytes);
   }
 
-  #control(message: Control): void {
+  #control(message: ConsoleNotice): void {
     if (message.type === 'offset') {
       if (this.#offset !== undefined && message.offset > this.#offset) this.handlers.gap();
       this.#offset = message.offset;
@@ -122,7 +119,7 @@ export class ConsoleConnection {
     this.#wait = Math.min(this.#wait * 2, LONGEST_WAIT);
   }
 
-  #send(message: object): void {
+  #send(message: ConsoleRequest): void {
     if (this.#open) this.#socket?.send(JSON.stringify(message));
   }
 }

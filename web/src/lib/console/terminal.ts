@@ -3,7 +3,7 @@ import { FitAddon } from '@xterm/addon-fit';
 import { Terminal } from '@xterm/xterm';
 import '@xterm/xterm/css/xterm.css';
 
-import { strictDocument } from './document';
+import { strictDocument, styleByObjectModel } from './document';
 
 export interface Screen {
   write(data: Uint8Array | string): void;
@@ -11,6 +11,9 @@ export interface Screen {
   focus(): void;
   dispose(): void;
 }
+
+// The rows' 24-bit colours are written by code that asks for no document.
+styleByObjectModel(HTMLSpanElement.prototype);
 
 const SCROLLBACK = 10_000;
 

@@ -12,6 +12,12 @@ export interface PlotOptions {
 export type Columns = [number[], ...number[][]];
 
 const HEIGHT = 96;
+/** Seconds that a plot shows. */
+const SPAN = 300;
+
+function ago(seconds: number): string {
+  return `−${Math.round(seconds / 60)} min`;
+}
 
 /** A plot in `element`, as wide as it; the caller gives it data and destroys it. */
 export function plot(element: HTMLElement, options: PlotOptions): uPlot {
@@ -36,18 +42,22 @@ export function plot(element: HTMLElement, options: PlotOptions): uPlot {
       padding: [6, 0, 0, 0],
       legend: { show: false },
       cursor: { show: false },
-      scales: { y: { range: (_, __, top) => [0, options.max ?? Math.max(top ?? 0, 1)] } },
+      scales: {
+        x: { range: (_, __, latest) => [(latest ?? 0) - SPAN, latest ?? 0] },
+        y: { range: (_, __, top) => [0, options.max ?? Math.max(top ?? 0, 1)] },
+      },
       axes: [
         {
-          show: true,
           size: 22,
           font,
           stroke: quiet,
           grid: { show: false },
           ticks: { show: false },
+          splits: (_, __, ___, latest) => [latest - 240, latest - 120],
+          values: (plot, splits) => splits.map((at) => ago((plot.scales.x?.max ?? at) - at)),
         },
         {
-          size: 62,
+          size: 76,
           font,
           stroke: quiet,
           grid: { stroke: line, width: 1 },
