@@ -166,7 +166,7 @@ impl Gzip {
             match member.write(input) {
                 Ok(0) => self.end_member(output)?,
                 Ok(count) => input = &input[count..],
-                Err(error) => return Err(self.wrong(&error)),
+                Err(error) => return Err(Self::wrong(&error)),
             }
             self.drain(output);
         }
@@ -189,7 +189,7 @@ impl Gzip {
         };
         let ended = member.try_finish();
         output.absorb(member.get_mut());
-        ended.map_err(|error| self.wrong(&error))
+        ended.map_err(|error| Self::wrong(&error))
     }
 
     fn drain(&mut self, output: &mut Beginning) {
@@ -198,11 +198,9 @@ impl Gzip {
         }
     }
 
-    fn wrong(&self, error: &io::Error) -> StreamError {
+    fn wrong(error: &io::Error) -> StreamError {
         match error.kind() {
             io::ErrorKind::UnexpectedEof => StreamError::CutShort,
-            // What follows the last member is not a header.
-            io::ErrorKind::InvalidInput if self.members > 1 => StreamError::Corrupt,
             _ => StreamError::Corrupt,
         }
     }

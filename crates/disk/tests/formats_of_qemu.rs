@@ -384,3 +384,27 @@ fn qcow2_that_cannot_be_used_says_why() {
     ]);
     assert!(reason(&probed(&path)).contains("encrypted"));
 }
+
+/// What VMware's tools write into an OVA: the place of the grain directory stands in a footer.
+#[test]
+fn vmdk_with_footer_agrees_and_is_damaged_wherever_cut() {
+    let dir = tempfile::tempdir().unwrap();
+    let numbers = &mut Numbers(11);
+    let from = source(dir.path(), numbers, 1 << 20);
+    let path = dir.path().join("disk.vmdk");
+    convert(&from, &path, "vmdk", &["-o", "subformat=streamOptimized"]);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes.resize(bytes.len().next_multiple_of(512), 0);
+    let footer = bytes[..512].to_vec();
+    bytes[56..64].fill(0xff);
+    let mut marker = [0; 512];
+    marker[0] = 1;
+    marker[12] = 3;
+    bytes.extend(marker);
+    bytes.extend(footer);
+    bytes.extend([0; 512]);
+    std::fs::write(&path, bytes).unwrap();
+    assert!(same_disk(&path, "vmdk", &from));
+    agrees(&path, Format::Vmdk, "vmdk");
+    damaged_wherever_cut(&path, numbers, &never);
+}

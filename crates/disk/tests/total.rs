@@ -104,6 +104,31 @@ fn mutated_images_get_an_answer() {
 }
 
 #[test]
+fn mutated_corpus_gets_an_answer() {
+    let numbers = &mut Numbers(5);
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
+    let mut files = 0;
+    for entry in std::fs::read_dir(corpus).unwrap() {
+        files += 1;
+        let original = std::fs::read(entry.unwrap().path()).unwrap();
+        let _ = probed_bytes(&original);
+        for _ in 0..200 {
+            let mut bytes = original.clone();
+            for _ in 0..=numbers.below(4) {
+                let at = numbers.below(bytes.len() as u64) as usize;
+                bytes[at] = numbers.below(256) as u8;
+            }
+            let length = bytes.len() as u64 - numbers.below(2) * numbers.below(bytes.len() as u64);
+            let _ = probed_bytes(&Cut {
+                bytes: &bytes,
+                length,
+            });
+        }
+    }
+    assert!(files > 10);
+}
+
+#[test]
 fn mutated_compressed_images_are_read_through() {
     let dir = tempfile::tempdir().unwrap();
     let numbers = &mut Numbers(7);
