@@ -24,12 +24,12 @@ export function styleByObjectModel(prototype: HTMLElement): void {
 }
 
 function create(real: Document, tag: string): HTMLElement {
-  const element = real.createElement(tag);
-  if (tag.toLowerCase() === 'style') adoptInstead(real, element);
-  return element;
+  return tag.toLowerCase() === 'style' ? styleStandIn(real) : real.createElement(tag);
 }
 
-function adoptInstead(real: Document, element: HTMLElement): void {
+// Even an empty <style> element is refused, so another one, which is never shown, stands in its place.
+function styleStandIn(real: Document): HTMLElement {
+  const element = real.createElement('template');
   const sheet = new CSSStyleSheet();
   let text = '';
   real.adoptedStyleSheets.push(sheet);
@@ -44,4 +44,5 @@ function adoptInstead(real: Document, element: HTMLElement): void {
     real.adoptedStyleSheets = real.adoptedStyleSheets.filter((other) => other !== sheet);
     Element.prototype.remove.call(element);
   };
+  return element;
 }
