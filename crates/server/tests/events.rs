@@ -300,3 +300,16 @@ async fn stream_of_a_daemon_that_was_never_there_ends_with_why() {
     );
     assert!(stream.next().await.is_none());
 }
+
+#[tokio::test]
+async fn listing_images_has_the_folder_looked_through() {
+    let server = Server::running().await;
+    let mut stream = server.client().events(Some(Revision::ZERO), false);
+    std::fs::write(server.folder.path().join("images/debian-12.img"), [0; 4096]).unwrap();
+    server
+        .client()
+        .images(&kinglet_client::ListOptions::default())
+        .await
+        .unwrap();
+    assert_eq!(name(next_event(&mut stream).await).as_str(), "debian-12");
+}

@@ -5,15 +5,14 @@ mod support;
 
 use std::process::Stdio;
 
-use support::{Server, image};
+use support::Server;
 
 /// Needs the Python package `schemathesis` (`KINGLET_SCHEMATHESIS` names the program where it is not
 /// in `PATH`).
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs schemathesis; cargo nextest run -p kinglet-server --run-ignored only"]
 async fn schemathesis_finds_nothing() {
-    let server = Server::start().await;
-    image(&server.registry, "debian-12", 1).await;
+    let server = Server::running().await;
     let program =
         std::env::var("KINGLET_SCHEMATHESIS").unwrap_or_else(|_| "schemathesis".to_owned());
     let output = tokio::process::Command::new(&program)
@@ -33,6 +32,8 @@ async fn schemathesis_finds_nothing() {
             "--phases",
         ])
         .args(["examples,coverage,fuzzing", "--request-timeout", "10"])
+        // Rules over several members (two disks of one name) stand in no schema.
+        .args(["--exclude-checks", "positive_data_acceptance"])
         // The streams do not end by themselves.
         .args([
             "--exclude-path",

@@ -88,7 +88,7 @@ pub struct ListParams {
     #[param(minimum = 1, maximum = 1000, default = 1000)]
     limit: Option<u32>,
     /// Where to go on: the `X-Next-Cursor` of the answer before.
-    #[param(example = json!(null))]
+    #[param(pattern = "^([0-9a-f]{2})+$")]
     cursor: Option<String>,
     /// `name`, `created` or `size`; with `-` in front, the other way round. A VM's size is its
     /// memory.

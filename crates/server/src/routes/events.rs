@@ -34,6 +34,7 @@ pub fn routes() -> Routes {
 struct Follow {
     /// Begin after this revision, the `X-Revision` of a list. `Last-Event-ID` goes before it.
     /// Without either, the stream begins now.
+    #[param(pattern = "^[0-9]{1,19}([.][0-9]{1,9})?$")]
     since: Option<String>,
     /// Whether to send the figures that are never stored, as `event: live`. While somebody asks for
     /// them, the use of CPU, memory, disks and network is measured.

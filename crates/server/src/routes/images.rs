@@ -61,7 +61,7 @@ async fn refresh(State(app): State<Arc<App>>) -> Answer<Json<RefreshReport>> {
 /// Check an image anew
 #[utoipa::path(post, path = "/v1/images/{image}/check", tag = "images", operation_id = "checkImage",
     params(("image" = String, Path, description = "Its name or id."),
-        ("If-Match" = Option<String>, Header, description = "The revision that you have seen.")),
+        ("If-Match" = Option<String>, Header, description = "The revision that you have seen.", pattern = "^([0-9]{1,19}|\"[0-9]{1,19}\"|[*])$")),
     responses((status = 202, description = "It is being checked.", body = Image)))]
 async fn check(
     State(app): State<Arc<App>>,
@@ -76,7 +76,7 @@ async fn check(
 /// Delete an image and its file
 #[utoipa::path(delete, path = "/v1/images/{image}", tag = "images", operation_id = "deleteImage",
     params(("image" = String, Path, description = "Its name or id."),
-        ("If-Match" = Option<String>, Header, description = "The revision that you have seen.")),
+        ("If-Match" = Option<String>, Header, description = "The revision that you have seen.", pattern = "^([0-9]{1,19}|\"[0-9]{1,19}\"|[*])$")),
     responses((status = 204, description = "It is gone.")))]
 async fn delete(
     State(app): State<Arc<App>>,

@@ -81,7 +81,7 @@ async fn show(State(app): State<Arc<App>>, vm: Reference) -> Answer<Json<Vm>> {
 /// Delete a VM and its disks
 #[utoipa::path(delete, path = "/v1/vms/{vm}", tag = "vms", operation_id = "deleteVm",
     params(("vm" = String, Path, description = "Its name or id."),
-        ("If-Match" = Option<String>, Header, description = "The revision that you have seen.")),
+        ("If-Match" = Option<String>, Header, description = "The revision that you have seen.", pattern = "^([0-9]{1,19}|\"[0-9]{1,19}\"|[*])$")),
     responses((status = 202, description = "It is being deleted; an event tells when it is gone.", body = Vm)))]
 async fn delete(
     app: State<Arc<App>>,
@@ -94,7 +94,7 @@ async fn delete(
 /// Start a VM
 #[utoipa::path(post, path = "/v1/vms/{vm}/start", tag = "vms", operation_id = "startVm",
     params(("vm" = String, Path, description = "Its name or id."),
-        ("If-Match" = Option<String>, Header, description = "The revision that you have seen.")),
+        ("If-Match" = Option<String>, Header, description = "The revision that you have seen.", pattern = "^([0-9]{1,19}|\"[0-9]{1,19}\"|[*])$")),
     responses((status = 202, description = "It was accepted; events tell how it goes on.", body = Vm)))]
 async fn start(
     app: State<Arc<App>>,
@@ -107,7 +107,7 @@ async fn start(
 /// Ask the guest to shut down; after `spec.stopDeadline` seconds it is killed
 #[utoipa::path(post, path = "/v1/vms/{vm}/stop", tag = "vms", operation_id = "stopVm",
     params(("vm" = String, Path, description = "Its name or id."),
-        ("If-Match" = Option<String>, Header, description = "The revision that you have seen.")),
+        ("If-Match" = Option<String>, Header, description = "The revision that you have seen.", pattern = "^([0-9]{1,19}|\"[0-9]{1,19}\"|[*])$")),
     responses((status = 202, description = "It was accepted; events tell how it goes on.", body = Vm)))]
 async fn stop(
     app: State<Arc<App>>,
@@ -120,7 +120,7 @@ async fn stop(
 /// Stop a VM and start it
 #[utoipa::path(post, path = "/v1/vms/{vm}/restart", tag = "vms", operation_id = "restartVm",
     params(("vm" = String, Path, description = "Its name or id."),
-        ("If-Match" = Option<String>, Header, description = "The revision that you have seen.")),
+        ("If-Match" = Option<String>, Header, description = "The revision that you have seen.", pattern = "^([0-9]{1,19}|\"[0-9]{1,19}\"|[*])$")),
     responses((status = 202, description = "It was accepted; events tell how it goes on.", body = Vm)))]
 async fn restart(
     app: State<Arc<App>>,
@@ -133,7 +133,7 @@ async fn restart(
 /// Halt the guest between two instructions
 #[utoipa::path(post, path = "/v1/vms/{vm}/pause", tag = "vms", operation_id = "pauseVm",
     params(("vm" = String, Path, description = "Its name or id."),
-        ("If-Match" = Option<String>, Header, description = "The revision that you have seen.")),
+        ("If-Match" = Option<String>, Header, description = "The revision that you have seen.", pattern = "^([0-9]{1,19}|\"[0-9]{1,19}\"|[*])$")),
     responses((status = 202, description = "It was accepted; events tell how it goes on.", body = Vm)))]
 async fn pause(
     app: State<Arc<App>>,
@@ -146,7 +146,7 @@ async fn pause(
 /// Let a paused guest go on
 #[utoipa::path(post, path = "/v1/vms/{vm}/resume", tag = "vms", operation_id = "resumeVm",
     params(("vm" = String, Path, description = "Its name or id."),
-        ("If-Match" = Option<String>, Header, description = "The revision that you have seen.")),
+        ("If-Match" = Option<String>, Header, description = "The revision that you have seen.", pattern = "^([0-9]{1,19}|\"[0-9]{1,19}\"|[*])$")),
     responses((status = 202, description = "It was accepted; events tell how it goes on.", body = Vm)))]
 async fn resume(
     app: State<Arc<App>>,
@@ -159,7 +159,7 @@ async fn resume(
 /// End a VM at once, as if its plug were pulled
 #[utoipa::path(post, path = "/v1/vms/{vm}/kill", tag = "vms", operation_id = "killVm",
     params(("vm" = String, Path, description = "Its name or id."),
-        ("If-Match" = Option<String>, Header, description = "The revision that you have seen.")),
+        ("If-Match" = Option<String>, Header, description = "The revision that you have seen.", pattern = "^([0-9]{1,19}|\"[0-9]{1,19}\"|[*])$")),
     responses((status = 202, description = "It was accepted; events tell how it goes on.", body = Vm)))]
 async fn kill(
     app: State<Arc<App>>,
@@ -184,7 +184,7 @@ async fn act(
 #[utoipa::path(put, path = "/v1/vms/{vm}/media", tag = "vms", operation_id = "insertMedia",
 
     params(("vm" = String, Path, description = "Its name or id."),
-        ("If-Match" = Option<String>, Header, description = "The revision that you have seen.")), request_body = MediaRequest,
+        ("If-Match" = Option<String>, Header, description = "The revision that you have seen.", pattern = "^([0-9]{1,19}|\"[0-9]{1,19}\"|[*])$")), request_body = MediaRequest,
     responses((status = 200, description = "The VM.", body = Vm)))]
 async fn insert_media(
     State(app): State<Arc<App>>,
@@ -204,7 +204,7 @@ async fn insert_media(
 #[utoipa::path(delete, path = "/v1/vms/{vm}/media", tag = "vms", operation_id = "ejectMedia",
 
     params(("vm" = String, Path, description = "Its name or id."),
-        ("If-Match" = Option<String>, Header, description = "The revision that you have seen.")),
+        ("If-Match" = Option<String>, Header, description = "The revision that you have seen.", pattern = "^([0-9]{1,19}|\"[0-9]{1,19}\"|[*])$")),
     responses((status = 200, description = "The VM.", body = Vm)))]
 async fn eject_media(
     State(app): State<Arc<App>>,

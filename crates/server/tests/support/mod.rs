@@ -43,19 +43,38 @@ impl Server {
         Self::on(Registry::in_memory(), folder, change).await
     }
 
+    /// A server whose library looks at its folder.
+    pub async fn running() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self::begin(Registry::in_memory(), folder, |_| {}, true).await
+    }
+
     /// A server on a registry and folder that were there before.
     pub async fn on(
         registry: Registry,
         folder: tempfile::TempDir,
         change: impl FnOnce(&mut ServerConfig),
     ) -> Self {
+        Self::begin(registry, folder, change, false).await
+    }
+
+    async fn begin(
+        registry: Registry,
+        folder: tempfile::TempDir,
+        change: impl FnOnce(&mut ServerConfig),
+        running: bool,
+    ) -> Self {
         let data = folder.path().to_owned();
         let mut config = ServerConfig::new(data.join("run/socket"), data.join("token"));
         config.listen = Some(([127, 0, 0, 1], 0).into());
         change(&mut config);
         let state = state(&registry, &data);
-        // Not running: what is in the registry stays as it was put there.
-        state.library.shutdown().await;
+        // One that does not run leaves the registry as it is.
+        if running {
+            state.library.start();
+        } else {
+            state.library.shutdown().await;
+        }
         let (stop, stopped) = oneshot::channel::<()>();
         let (told, ready) = oneshot::channel();
         let task = tokio::spawn(async move {
@@ -251,16 +270,9 @@ fn library(registry: &Registry, data: &Path) -> Library {
     Library::open(LibraryConfig::new(vec![folder]), registry.clone()).unwrap()
 }
 
-/// Without an engine: nothing can be started.
+/// Not started: VMs are made, and stay off.
 fn machines(registry: &Registry, data: &Path) -> Machines {
-    let facts = kinglet_host::facts().unwrap();
-    let host = HostFacts {
-        memory: facts.memory,
-        boot_id: facts.boot_id,
-        kvm: KvmVerdict::Absent,
-        qemu: None,
-        ovmf: None,
-    };
+    let host = HostFacts::find(KvmVerdict::Absent).unwrap();
     let config = MachinesConfig::new(data, data.join("run"));
     Machines::open(config, registry.clone(), Arc::new(NoFiles), host).unwrap()
 }
