@@ -1,21 +1,22 @@
-// xterm.js writes <style> elements and style attributes, which the content security policy forbids.
-// It is given this document instead: the same one, whose style elements go to constructed style sheets.
-// Style attributes go through the CSS object model. Both are allowed, for they are no markup.
+// xterm.js writes <style> elements and style attributes, which `style-src 'self'` forbids. Constructed
+// style sheets and the CSS object model do the same and are allowed, for they are no markup: what it
+// asks of the document is turned into these. Nothing else on the page makes styles at run time.
 
-/** `document` as xterm.js may use it under `style-src 'self'`. */
-export function strictDocument(real: Document): Document {
-  return new Proxy(real, {
-    get(target, key) {
-      if (key === 'createElement') return (tag: string) => create(target, tag);
-      const value: unknown = Reflect.get(target, key);
-      // The document's own methods insist on the document itself.
-      return typeof value === 'function' ? (value as () => unknown).bind(target) : value;
-    },
-  });
+let done = false;
+
+/** Makes the document fit for xterm.js; once, before the first terminal. */
+export function keepPolicy(real: Document): void {
+  if (done) return;
+  done = true;
+  const create = real.createElement.bind(real) as (tag: string, options?: object) => HTMLElement;
+  const createElement = (tag: string, options?: object) =>
+    tag.toLowerCase() === 'style' ? styleStandIn(real, create('template')) : create(tag, options);
+  real.createElement = createElement as Document['createElement'];
+  styleByObjectModel(HTMLElement.prototype);
 }
 
 /** Lets `setAttribute('style', …)` do what `style.cssText = …` does: the same, and allowed. */
-export function styleByObjectModel(prototype: HTMLElement): void {
+function styleByObjectModel(prototype: HTMLElement): void {
   const original = Element.prototype.setAttribute;
   prototype.setAttribute = function (this: HTMLElement, name: string, value: string) {
     if (name === 'style') this.style.cssText = value;
@@ -23,13 +24,8 @@ export function styleByObjectModel(prototype: HTMLElement): void {
   };
 }
 
-function create(real: Document, tag: string): HTMLElement {
-  return tag.toLowerCase() === 'style' ? styleStandIn(real) : real.createElement(tag);
-}
-
-// Even an empty <style> element is refused, so another one, which is never shown, stands in its place.
-function styleStandIn(real: Document): HTMLElement {
-  const element = real.createElement('template');
+// Even an empty <style> element is refused, so one that is never shown stands in its place.
+function styleStandIn(real: Document, element: HTMLElement): HTMLElement {
   const sheet = new CSSStyleSheet();
   let text = '';
   real.adoptedStyleSheets.push(sheet);

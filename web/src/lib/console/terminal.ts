@@ -3,7 +3,7 @@ import { FitAddon } from '@xterm/addon-fit';
 import { Terminal } from '@xterm/xterm';
 import '@xterm/xterm/css/xterm.css';
 
-import { strictDocument, styleByObjectModel } from './document';
+import { keepPolicy } from './document';
 
 export interface Screen {
   write(data: Uint8Array | string): void;
@@ -12,8 +12,7 @@ export interface Screen {
   dispose(): void;
 }
 
-// The rows' 24-bit colours are written by code that asks for no document.
-styleByObjectModel(HTMLSpanElement.prototype);
+keepPolicy(document);
 
 const SCROLLBACK = 10_000;
 
@@ -26,7 +25,6 @@ export function openTerminal(
   const style = getComputedStyle(element);
   const terminal = new Terminal({
     cursorBlink: false,
-    documentOverride: strictDocument(document),
     fontFamily: style.getPropertyValue('--mono'),
     fontSize: 13,
     scrollback: SCROLLBACK,
