@@ -36,6 +36,14 @@ pub enum End {
     Off,
 }
 
+/// Says how to come back, or that there is nothing to come back to.
+pub fn farewell(out: &Output, vm: &str, end: End) {
+    out.note(&match end {
+        End::Left => format!("\nLeft. Come back with: kinglet vm console {vm}"),
+        End::Off => format!("\nVM {vm} is off."),
+    });
+}
+
 /// Attaches until the person leaves, the VM is off, or nothing more comes after the end of the
 /// input. The terminal is what it was before, whatever happens.
 pub async fn attach(client: &Client, vm: &str, manner: Manner, out: &Output) -> Outcome<End> {
@@ -51,9 +59,6 @@ pub async fn attach(client: &Client, vm: &str, manner: Manner, out: &Output) -> 
     drop(raw);
     // The daemon sees the end of the connection in any case.
     let _ = socket.close().await;
-    if matches!(end, Ok(End::Left)) {
-        out.note(&format!("\nLeft. Come back with: kinglet vm console {vm}"));
-    }
     end
 }
 

@@ -32,7 +32,7 @@ pub async fn image(
     let mut events = client.events(Some(image.metadata.revision), true);
     while !done(&image) {
         let what = format!("Image {} is {}", image.metadata.name, image.status.phase);
-        waiting.show(&what, image.status.progress.as_ref());
+        waiting.show_bytes(&what, image.status.progress.as_ref());
         match news(&mut events, id, as_image).await? {
             News::Now(now) => image = *now,
             News::Progress(progress) => image.status.progress = progress,
@@ -58,7 +58,7 @@ pub async fn vm(
         if let Some(reason) = &vm.status.reason {
             what = format!("{what}: {reason}");
         }
-        waiting.show(&what, vm.status.progress.as_ref());
+        waiting.show_steps(&what, vm.status.progress.as_ref());
         match news(&mut events, id, as_vm).await? {
             News::Now(now) => vm = *now,
             News::Progress(progress) => {

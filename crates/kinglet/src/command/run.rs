@@ -10,7 +10,7 @@ use kinglet_model::{Image, Vm};
 
 use super::Session;
 use super::vm::{failed, options::Options};
-use crate::attach::{self, End, Manner};
+use crate::attach::{self, Manner};
 use crate::failure::Outcome;
 use crate::output::progress::Waiting;
 use crate::watch;
@@ -58,11 +58,25 @@ impl Run {
             return report(session, &vm);
         }
         session.out.note(&introduction(&vm));
-        let outcome = sit(session, &client, &vm).await;
+        let name = vm.metadata.name.as_str();
+        let end = attach::attach(&client, name, manner(), &session.out).await;
         if self.rm {
             remove(session, &client, &vm).await?;
+            session.out.note(&format!("\nRemoved VM {name}."));
+            return end.map(drop);
         }
-        outcome
+        attach::farewell(&session.out, name, end?);
+        Ok(())
+    }
+}
+
+/// From the first byte: nobody saw it boot yet.
+const fn manner() -> Manner {
+    Manner {
+        from: ConsoleFrom::Offset(0),
+        types: true,
+        steals: false,
+        linger: Duration::from_secs(2),
     }
 }
 
@@ -118,20 +132,6 @@ fn introduction(vm: &Vm) -> String {
     }
     text.push('.');
     text
-}
-
-async fn sit(session: &Session, client: &Client, vm: &Vm) -> Outcome {
-    let manner = Manner {
-        from: ConsoleFrom::Offset(0),
-        types: true,
-        steals: false,
-        linger: Duration::from_secs(2),
-    };
-    let name = vm.metadata.name.as_str();
-    if attach::attach(client, name, manner, &session.out).await? == End::Off {
-        session.out.note(&format!("\nVM {name} is off."));
-    }
-    Ok(())
 }
 
 async fn remove(session: &Session, client: &Client, vm: &Vm) -> Outcome {

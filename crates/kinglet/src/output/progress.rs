@@ -7,7 +7,9 @@ use kinglet_model::Progress;
 
 use super::Output;
 
-const BAR: &str = "{msg} [{bar:30}] {binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}";
+const BYTES: &str =
+    "{msg} [{bar:30}] {binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}";
+const STEPS: &str = "{msg} [{bar:30}] {pos} of {len}";
 const SPINNER: &str = "{spinner} {msg}";
 
 /// A line that moves while something is waited for, and is gone afterwards.
@@ -30,12 +32,21 @@ impl Waiting {
         Self { bar }
     }
 
-    /// Shows what is being waited for now, and how far it is where that is known.
-    pub fn show(&self, what: &str, progress: Option<&Progress>) {
+    /// Shows what is being waited for now, and how many bytes of it are done where that is known.
+    pub fn show_bytes(&self, what: &str, progress: Option<&Progress>) {
+        self.show(what, progress, BYTES);
+    }
+
+    /// Shows what is being waited for now, and how many steps of it are done where that is known.
+    pub fn show_steps(&self, what: &str, progress: Option<&Progress>) {
+        self.show(what, progress, STEPS);
+    }
+
+    fn show(&self, what: &str, progress: Option<&Progress>, bar: &str) {
         self.bar.set_message(what.to_owned());
         match progress.and_then(|progress| Some((progress.done, progress.total?))) {
             Some((done, total)) => {
-                self.bar.set_style(style(BAR));
+                self.bar.set_style(style(bar));
                 self.bar.set_length(total);
                 self.bar.set_position(done);
             }

@@ -6,7 +6,7 @@ use clap::Args;
 use kinglet_client::ConsoleFrom;
 
 use super::{Named, Session};
-use crate::attach::{self, End, Manner};
+use crate::attach::{self, Manner};
 use crate::failure::Outcome;
 
 /// Sit at a VM's serial console; Ctrl-] leaves
@@ -39,9 +39,7 @@ impl Console {
             linger: Duration::from_secs(self.linger),
         };
         let end = attach::attach(&client, &self.named.vm, manner, &session.out).await?;
-        if end == End::Off {
-            session.out.note(&format!("\nVM {} is off.", self.named.vm));
-        }
+        attach::farewell(&session.out, &self.named.vm, end);
         Ok(())
     }
 }
