@@ -120,6 +120,8 @@ impl Follower {
             }
             Some(Err(_)) | None => {
                 self.body = None;
+                // A daemon that lets in and hangs up at once is not asked without a pause.
+                tokio::time::sleep(FIRST_PAUSE).await;
                 Ok(())
             }
         }
