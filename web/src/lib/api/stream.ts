@@ -12,7 +12,8 @@ export interface StreamHandlers {
 }
 
 /** The part of `EventSource` that is used, so that a test can stand in for it. */
-export type Source = Pick<EventSource, 'addEventListener' | 'close' | 'readyState'>;
+export type Source = Pick<EventTarget, 'addEventListener'> &
+  Pick<EventSource, 'close' | 'readyState'>;
 export type OpenSource = (url: string) => Source;
 
 const CLOSED = 2;
