@@ -44,7 +44,10 @@ impl Machines {
         spec: VmSpec,
     ) -> Result<Vm, Problem> {
         spec.validate().map_err(|error| {
-            let code = format!("invalid-{}", error.field.replace('.', "-").to_ascii_lowercase());
+            let code = format!(
+                "invalid-{}",
+                error.field.replace('.', "-").to_ascii_lowercase()
+            );
             invalid(&code, crate::problem::sentence(&error.to_string()))
         })?;
         ports::possible(&spec.network)?;
@@ -87,10 +90,16 @@ impl Machines {
     }
 
     /// The name asked for, or the first free one made from the image's.
-    async fn free_name(&self, wanted: Option<&Name>, root: Option<&Image>) -> Result<Name, Problem> {
+    async fn free_name(
+        &self,
+        wanted: Option<&Name>,
+        root: Option<&Image>,
+    ) -> Result<Name, Problem> {
         let taken = async |name: &Name| {
             let found = self.registry().fetch_by_name::<Vm>(name).await;
-            found.map(|vm| vm.is_some()).map_err(|error| registry_problem(&error))
+            found
+                .map(|vm| vm.is_some())
+                .map_err(|error| registry_problem(&error))
         };
         if let Some(name) = wanted {
             if taken(name).await? {
@@ -98,7 +107,10 @@ impl Machines {
             }
             return Ok(name.clone());
         }
-        let base = root.map_or_else(|| Name::from_lossy("vm", "vm"), |image| image.name().clone());
+        let base = root.map_or_else(
+            || Name::from_lossy("vm", "vm"),
+            |image| image.name().clone(),
+        );
         if !taken(&base).await? {
             return Ok(base);
         }
@@ -132,7 +144,9 @@ impl Machines {
             let made = maker.make(&mut vm, &images);
             (made, vm)
         });
-        let (made, mut vm) = made.await.map_err(|_| internal("Making the disks was cut off."))?;
+        let (made, mut vm) = made
+            .await
+            .map_err(|_| internal("Making the disks was cut off."))?;
         let stored = match made {
             Ok(()) => self.store(&vm, found).await,
             Err(problem) => Err(problem),
@@ -158,11 +172,23 @@ impl Machines {
         found: Found,
     ) -> Result<Option<kinglet_model::Revision>, Problem> {
         let mut needed = Needed::default();
-        let disks = found.root.into_iter().chain(found.disks.into_iter().flatten());
+        let disks = found
+            .root
+            .into_iter()
+            .chain(found.disks.into_iter().flatten());
         disks.for_each(|image| needed.add(image, "disk"));
-        found.media.into_iter().for_each(|image| needed.add(image, "media"));
-        found.kernel.into_iter().for_each(|image| needed.add(image, "kernel"));
-        found.initrd.into_iter().for_each(|image| needed.add(image, "initrd"));
+        found
+            .media
+            .into_iter()
+            .for_each(|image| needed.add(image, "media"));
+        found
+            .kernel
+            .into_iter()
+            .for_each(|image| needed.add(image, "kernel"));
+        found
+            .initrd
+            .into_iter()
+            .for_each(|image| needed.add(image, "initrd"));
         let txn = needed.enter(Txn::new().create(&vm.clone().stored()), vm);
         match self.registry().txn(txn).await {
             Ok(committed) => Ok(Some(committed.revision)),
@@ -176,9 +202,16 @@ impl Machines {
         if !Path::new("/dev/vhost-vsock").exists() {
             return Ok(None);
         }
-        let all = self.registry().list_all::<Vm>().await.map_err(|error| registry_problem(&error))?;
-        let taken: std::collections::BTreeSet<u32> =
-            all.items.iter().filter_map(|vm| vm.status.vsock_cid).collect();
+        let all = self
+            .registry()
+            .list_all::<Vm>()
+            .await
+            .map_err(|error| registry_problem(&error))?;
+        let taken: std::collections::BTreeSet<u32> = all
+            .items
+            .iter()
+            .filter_map(|vm| vm.status.vsock_cid)
+            .collect();
         Ok((3..u32::MAX).find(|cid| !taken.contains(cid)))
     }
 }
@@ -218,7 +251,12 @@ fn new_vm(
         mac: (spec.network.mode != NetworkMode::None).then(|| args::mac(metadata.id)),
         ..VmStatus::default()
     };
-    Ok(Vm { kind: Vm::KIND.to_owned(), metadata, spec, status })
+    Ok(Vm {
+        kind: Vm::KIND.to_owned(),
+        metadata,
+        spec,
+        status,
+    })
 }
 
 /// The disks in the order in which the guest sees them, with their formats as checked.
@@ -247,7 +285,12 @@ fn disks(spec: &VmSpec, found: &Found) -> Result<Vec<AttachedDisk>, Problem> {
             (Some(image), _) => virtual_size(image)?,
             (None, size) => size.unwrap_or_default(),
         };
-        disks.push(disk(wanted.name.as_str(), image.as_ref(), size, image.is_some()));
+        disks.push(disk(
+            wanted.name.as_str(),
+            image.as_ref(),
+            size,
+            image.is_some(),
+        ));
     }
     if spec.seed.is_some() {
         // Its size is known when it is written.
@@ -284,7 +327,9 @@ struct Maker {
 
 impl Maker {
     fn make(&self, vm: &mut Vm, found: &Found) -> Result<(), Problem> {
-        self.folder.create().map_err(|e| io_problem("make the folder", self.folder.path(), &e))?;
+        self.folder
+            .create()
+            .map_err(|e| io_problem("make the folder", self.folder.path(), &e))?;
         let mut elsewhere = Vec::new();
         let mut hold_as = |image: Option<&Image>, target: &Path| -> Result<(), Problem> {
             let Some(image) = image else { return Ok(()) };
@@ -328,7 +373,11 @@ impl Maker {
             Some(format) => {
                 // The size of the image, not of the disk, is found again by QEMU; what is given here
                 // only has to be at most that of the disk.
-                let backing = Backing { path: &base, format, size: disk.size };
+                let backing = Backing {
+                    path: &base,
+                    format,
+                    size: disk.size,
+                };
                 overlay::create(&path, &backing, disk.size)
             }
             None => overlay::create_qcow2(&path, disk.size),
@@ -340,15 +389,21 @@ impl Maker {
     }
 
     fn write_seed(&self, vm: &mut Vm) -> Result<(), Problem> {
-        let Some(seed) = &vm.spec.seed else { return Ok(()) };
+        let Some(seed) = &vm.spec.seed else {
+            return Ok(());
+        };
         let path = self.folder.disk("seed");
-        seed::write(&path, vm.metadata.id, &vm.metadata.name, seed).map_err(|error| match error {
-            kinglet_disk::seed::SeedError::Write { path, source } => {
-                io_problem("write the cloud-init seed", &path, &source)
-            }
-            error => internal(crate::problem::sentence(&error.to_string())),
-        })?;
-        let size = fs::metadata(&path).map_err(|e| io_problem("read the seed", &path, &e))?.len();
+        seed::write(&path, vm.metadata.id, &vm.metadata.name, seed).map_err(
+            |error| match error {
+                kinglet_disk::seed::SeedError::Write { path, source } => {
+                    io_problem("write the cloud-init seed", &path, &source)
+                }
+                error => internal(crate::problem::sentence(&error.to_string())),
+            },
+        )?;
+        let size = fs::metadata(&path)
+            .map_err(|e| io_problem("read the seed", &path, &e))?
+            .len();
         for disk in &mut vm.status.disks {
             if disk.name == "seed" {
                 disk.size = Size(size);
@@ -360,10 +415,23 @@ impl Maker {
     /// A copy of the variables is what makes a VM boot by UEFI.
     fn choose_firmware(&self, vm: &Vm, found: &Found) -> Result<(), Problem> {
         let uefi = match (&vm.spec.boot, &found.root) {
-            (Boot::Firmware { firmware: Firmware::Uefi }, _) => true,
-            (Boot::Firmware { firmware: Firmware::Auto }, Some(image)) => {
+            (
+                Boot::Firmware {
+                    firmware: Firmware::Uefi,
+                },
+                _,
+            ) => true,
+            (
+                Boot::Firmware {
+                    firmware: Firmware::Auto,
+                },
+                Some(image),
+            ) => {
                 let (file, _) = self.files.file(image)?;
-                image.status.format.is_some_and(|format| firmware::needs_uefi(&file, format))
+                image
+                    .status
+                    .format
+                    .is_some_and(|format| firmware::needs_uefi(&file, format))
             }
             _ => false,
         };
@@ -378,6 +446,8 @@ impl Maker {
             )
         })?;
         let path = self.folder.uefi_vars();
-        fs::copy(template, &path).map(drop).map_err(|e| io_problem("copy the UEFI variables to", &path, &e))
+        fs::copy(template, &path)
+            .map(drop)
+            .map_err(|e| io_problem("copy the UEFI variables to", &path, &e))
     }
 }

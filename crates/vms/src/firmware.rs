@@ -31,9 +31,17 @@ pub(crate) fn needs_uefi(file: &File, format: Format) -> bool {
 }
 
 fn only_uefi(disk: &[u8]) -> bool {
-    let Some((first, rest)) = disk.split_at_checked(SECTOR) else { return false };
-    let Some((header, entries)) = rest.split_at_checked(SECTOR) else { return false };
-    let has = |kind: &[u8; 16]| entries.chunks_exact(128).any(|entry| entry.starts_with(kind));
+    let Some((first, rest)) = disk.split_at_checked(SECTOR) else {
+        return false;
+    };
+    let Some((header, entries)) = rest.split_at_checked(SECTOR) else {
+        return false;
+    };
+    let has = |kind: &[u8; 16]| {
+        entries
+            .chunks_exact(128)
+            .any(|entry| entry.starts_with(kind))
+    };
     let boots_by_code = first[..440].iter().any(|byte| *byte != 0);
     header.starts_with(b"EFI PART") && has(&EFI_SYSTEM) && !has(&BIOS_BOOT) && !boots_by_code
 }
@@ -49,7 +57,10 @@ fn qcow2_beginning(file: &File) -> io::Result<Vec<u8>> {
     }
     let number = |at: u64| -> io::Result<u64> {
         let bytes = read(file, at, 8)?;
-        bytes.try_into().map(u64::from_be_bytes).map_err(|_| io::ErrorKind::InvalidData.into())
+        bytes
+            .try_into()
+            .map(u64::from_be_bytes)
+            .map_err(|_| io::ErrorKind::InvalidData.into())
     };
     let second_level = number(number(40)?)? & OFFSET;
     let cluster = 1_usize << cluster_bits;

@@ -153,7 +153,10 @@ impl Folder {
 
 /// A folder, and those above it, that only its owner can enter.
 pub(crate) fn private_folder(path: &Path) -> io::Result<()> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
 }
 
 /// Removes folders of VMs that are not in the registry (a creation that was cut off, a deletion that

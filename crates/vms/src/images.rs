@@ -22,13 +22,15 @@ pub(crate) async fn find(registry: &Registry, reference: &str) -> Result<Image, 
             ));
         }
     };
-    found.map_err(|error| registry_problem(&error))?.ok_or_else(|| {
-        Problem::new(
-            ProblemKind::NotFound,
-            "image-not-found",
-            format!("There is no image {reference}; see `kinglet image ls`."),
-        )
-    })
+    found
+        .map_err(|error| registry_problem(&error))?
+        .ok_or_else(|| {
+            Problem::new(
+                ProblemKind::NotFound,
+                "image-not-found",
+                format!("There is no image {reference}; see `kinglet image ls`."),
+            )
+        })
 }
 
 /// The image, if it allows `action`.
@@ -50,7 +52,10 @@ pub(crate) struct Needed {
 
 impl Needed {
     pub(crate) fn add(&mut self, image: Image, role: &'static str) {
-        let entry = self.images.entry(image.metadata.id).or_insert_with(|| (image, Vec::new()));
+        let entry = self
+            .images
+            .entry(image.metadata.id)
+            .or_insert_with(|| (image, Vec::new()));
         entry.1.push(role);
     }
 
@@ -97,9 +102,15 @@ pub(crate) fn ids(spec: &VmSpec) -> Vec<Id> {
 
 /// Why a VM cannot start yet: an image that it needs is being written or checked right now. One that
 /// is gone or damaged does not matter: the VM holds the file that it was made from.
-pub(crate) async fn not_ready(registry: &Registry, spec: &VmSpec) -> Result<Option<String>, Problem> {
+pub(crate) async fn not_ready(
+    registry: &Registry,
+    spec: &VmSpec,
+) -> Result<Option<String>, Problem> {
     for id in ids(spec) {
-        let image = registry.fetch::<Image>(id).await.map_err(|error| registry_problem(&error))?;
+        let image = registry
+            .fetch::<Image>(id)
+            .await
+            .map_err(|error| registry_problem(&error))?;
         let Some(image) = image else { continue };
         let doing = match image.status.phase {
             ImagePhase::Arriving => "is still arriving",

@@ -105,7 +105,12 @@ impl Machines {
             }
         }
         let watcher = Watcher::start(config.console_kept).map_err(OpenError::Watch)?;
-        let shop = Arc::new(Shop { registry, engine, host, watcher });
+        let shop = Arc::new(Shop {
+            registry,
+            engine,
+            host,
+            watcher,
+        });
         Ok(Self {
             inner: Arc::new(Inner {
                 config,
@@ -165,8 +170,12 @@ impl Machines {
     /// # Errors
     /// Where there is no such VM.
     pub fn console(&self, id: Id) -> Result<Console, Problem> {
-        let seat = self.keepers().get(&id).map(|keeper| Arc::clone(&keeper.seat));
-        seat.map(|seat| Console::new(self.folder(id), seat)).ok_or_else(|| no_vm(id))
+        let seat = self
+            .keepers()
+            .get(&id)
+            .map(|keeper| Arc::clone(&keeper.seat));
+        seat.map(|seat| Console::new(self.folder(id), seat))
+            .ok_or_else(|| no_vm(id))
     }
 
     /// Keeps the figures of all running VMs moving on the live lane (`/vms/ID/usage`) while it is held.
@@ -181,7 +190,9 @@ impl Machines {
     pub async fn usage(&self, id: Id) -> Result<Option<VmUsage>, Problem> {
         let vm = self.expect(id, None).await?;
         let keeper = self.keepers().get(&id).cloned();
-        let Some(keeper) = keeper else { return Ok(None) };
+        let Some(keeper) = keeper else {
+            return Ok(None);
+        };
         Ok(keeper.meter.read(&vm).await)
     }
 
@@ -211,7 +222,11 @@ impl Machines {
 
     /// The VM, if it is still at `if_match`.
     pub(crate) async fn expect(&self, id: Id, if_match: Option<Revision>) -> Result<Vm, Problem> {
-        let vm = self.registry().fetch::<Vm>(id).await.map_err(|error| registry_problem(&error))?;
+        let vm = self
+            .registry()
+            .fetch::<Vm>(id)
+            .await
+            .map_err(|error| registry_problem(&error))?;
         let vm = vm.ok_or_else(|| no_vm(id))?;
         match if_match {
             Some(wanted) if wanted != vm.metadata.revision => Err(Problem::new(
@@ -309,7 +324,11 @@ impl Machines {
             let (_, changes) = batch.map_err(|error| internal(error.to_string()))?;
             for change in changes {
                 if let ResourceChange::Put { object, .. } = change {
-                    object.status.users.iter().for_each(|user| self.wake(user.id));
+                    object
+                        .status
+                        .users
+                        .iter()
+                        .for_each(|user| self.wake(user.id));
                 }
             }
         }
@@ -320,8 +339,11 @@ impl Machines {
     async fn sample(&self) {
         let mut watchers = self.inner.watchers.subscribe();
         while watchers.wait_for(|count| *count > 0).await.is_ok() {
-            let keepers: Vec<(Id, Handle)> =
-                self.keepers().iter().map(|(id, keeper)| (*id, keeper.clone())).collect();
+            let keepers: Vec<(Id, Handle)> = self
+                .keepers()
+                .iter()
+                .map(|(id, keeper)| (*id, keeper.clone()))
+                .collect();
             for (id, keeper) in keepers {
                 self.sample_one(id, &keeper).await;
             }
@@ -335,7 +357,9 @@ impl Machines {
         if !keeper.meter.is_attached() {
             return live.clear(&key);
         }
-        let Ok(Some(vm)) = self.registry().fetch::<Vm>(id).await else { return };
+        let Ok(Some(vm)) = self.registry().fetch::<Vm>(id).await else {
+            return;
+        };
         match keeper.meter.read(&vm).await {
             Some(usage) => live.set(key, json!(usage)),
             None => live.clear(&key),

@@ -59,15 +59,22 @@ impl Machines {
         let files = self.files();
         let held = tokio::task::spawn_blocking(move || {
             let (file, place) = files.file(&disc)?;
-            hold(&file, &place, &target).map_err(|e| crate::problem::io("hold the disc as", &target, &e))
+            hold(&file, &place, &target)
+                .map_err(|e| crate::problem::io("hold the disc as", &target, &e))
         });
-        held.await.map_err(|_| internal("Holding the disc was cut off."))?.map(drop)
+        held.await
+            .map_err(|_| internal("Holding the disc was cut off."))?
+            .map(drop)
     }
 
     /// Writes what is wanted, with the VM as the disc's user instead of the former disc's. `None`: one
     /// of them changed meanwhile.
     async fn set_media(&self, mut vm: Vm, disc: Option<Image>) -> Result<Option<Vm>, Problem> {
-        let former = vm.spec.media.take().and_then(|media| media.parse::<Id>().ok());
+        let former = vm
+            .spec
+            .media
+            .take()
+            .and_then(|media| media.parse::<Id>().ok());
         let wanted = disc.as_ref().map(|disc| disc.metadata.id);
         vm.spec.media = wanted.map(|id| id.to_string());
         if former == wanted {

@@ -11,11 +11,17 @@ use crate::problem::{invalid, lacking, refused};
 
 /// Whether the ports can be had at all in this mode of networking.
 pub(crate) fn possible(network: &Network) -> Result<(), Problem> {
-    match network.publish.iter().find(|publish| publish.address.is_ipv6()) {
+    match network
+        .publish
+        .iter()
+        .find(|publish| publish.address.is_ipv6())
+    {
         None => Ok(()),
         Some(publish) => Err(invalid(
             "publish-ipv6",
-            format!("Cannot publish {publish}: QEMU's user network listens on IPv4 addresses only."),
+            format!(
+                "Cannot publish {publish}: QEMU's user network listens on IPv4 addresses only."
+            ),
         )),
     }
 }
@@ -23,7 +29,10 @@ pub(crate) fn possible(network: &Network) -> Result<(), Problem> {
 /// Whether each port is free now. Another program may still take one before QEMU does; then the start
 /// fails with QEMU's words.
 pub(crate) fn free(network: &Network) -> Result<(), Problem> {
-    network.publish.iter().try_for_each(|publish| bind(publish).map_err(|e| explain(publish, &e)))
+    network
+        .publish
+        .iter()
+        .try_for_each(|publish| bind(publish).map_err(|e| explain(publish, &e)))
 }
 
 fn bind(publish: &Publish) -> io::Result<()> {
@@ -46,11 +55,16 @@ fn explain(publish: &Publish, error: &io::Error) -> Problem {
         ),
         io::ErrorKind::PermissionDenied => lacking(
             "port-not-permitted",
-            format!("Cannot publish {publish}: this user may not use port {port}; choose one above 1023."),
+            format!(
+                "Cannot publish {publish}: this user may not use port {port}; choose one above 1023."
+            ),
         ),
         io::ErrorKind::AddrNotAvailable => invalid(
             "address-not-here",
-            format!("Cannot publish {publish}: {} is no address of this host.", publish.address),
+            format!(
+                "Cannot publish {publish}: {} is no address of this host.",
+                publish.address
+            ),
         ),
         _ => lacking("port", format!("Cannot publish {publish}: {error}.")),
     }

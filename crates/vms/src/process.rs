@@ -60,7 +60,10 @@ impl Process {
     pub fn has_ended(&self) -> bool {
         use rustix::event::{PollFd, PollFlags, poll};
         let mut fds = [PollFd::new(self.pidfd.get_ref(), PollFlags::IN)];
-        let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+        let now = rustix::event::Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
         poll(&mut fds, Some(&now)).is_ok_and(|ready| ready > 0)
     }
 
@@ -73,7 +76,9 @@ impl Process {
         if let Some(signal) = status.terminating_signal() {
             return Some(format!("killed by signal {signal}"));
         }
-        status.exit_status().map(|code| format!("exit status {code}"))
+        status
+            .exit_status()
+            .map(|code| format!("exit status {code}"))
     }
 
     /// Kills it at once.
@@ -92,7 +97,11 @@ pub(crate) fn holder_of(lock: &File, id: Id) -> io::Result<Option<u32>> {
     let uuid = id.to_string();
     for entry in fs::read_dir("/proc")? {
         let Ok(entry) = entry else { continue };
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
+        let Some(pid) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse::<u32>().ok())
+        else {
             continue;
         };
         if runs(pid, &uuid) && holds(pid, &wanted) {
@@ -107,7 +116,9 @@ fn runs(pid: u32, uuid: &str) -> bool {
         return false;
     };
     let arguments: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();
-    arguments.windows(2).any(|pair| pair[0] == b"-uuid" && pair[1] == uuid.as_bytes())
+    arguments
+        .windows(2)
+        .any(|pair| pair[0] == b"-uuid" && pair[1] == uuid.as_bytes())
 }
 
 fn holds(pid: u32, wanted: &fs::Metadata) -> bool {

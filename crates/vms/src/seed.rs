@@ -64,9 +64,13 @@ mod tests {
             ..Seed::default()
         };
         let text = user_data(&seed);
-        let json: Value = serde_json::from_str(text.strip_prefix("#cloud-config\n").unwrap()).unwrap();
+        let json: Value =
+            serde_json::from_str(text.strip_prefix("#cloud-config\n").unwrap()).unwrap();
         assert_eq!(json["users"][0]["name"], "ann");
-        assert_eq!(json["users"][0]["ssh_authorized_keys"][0], seed.ssh_keys[0].as_str());
+        assert_eq!(
+            json["users"][0]["ssh_authorized_keys"][0],
+            seed.ssh_keys[0].as_str()
+        );
     }
 
     #[test]
@@ -78,6 +82,9 @@ mod tests {
         assert_eq!(user_data(&seed), "#!/bin/sh\necho hi\n");
         let id = Id::generate();
         let meta = meta_data(id, &"web-1".parse().unwrap(), &seed);
-        assert_eq!(meta, json!({ "instance-id": id.to_string(), "local-hostname": "web-1" }));
+        assert_eq!(
+            meta,
+            json!({ "instance-id": id.to_string(), "local-hostname": "web-1" })
+        );
     }
 }

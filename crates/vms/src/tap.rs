@@ -37,16 +37,24 @@ fn explain(error: &io::Error, bridge: &str) -> Problem {
             "this user may not make tap devices; run Kinglet with CAP_NET_ADMIN, or use mode `user`"
                 .to_owned()
         }
-        Some(libc::ENODEV) => format!("there is no interface {bridge} on this host; make the bridge first"),
+        Some(libc::ENODEV) => {
+            format!("there is no interface {bridge} on this host; make the bridge first")
+        }
         Some(libc::EOPNOTSUPP | libc::EINVAL) => format!("{bridge} is not a bridge"),
         Some(libc::ENOENT) => "there is no /dev/net/tun; load the kernel module tun".to_owned(),
         _ => error.to_string(),
     };
-    lacking("tap", format!("Cannot connect the VM to the bridge {bridge}: {why}."))
+    lacking(
+        "tap",
+        format!("Cannot connect the VM to the bridge {bridge}: {why}."),
+    )
 }
 
 fn create(name: &str) -> io::Result<File> {
-    let tun = OpenOptions::new().read(true).write(true).open("/dev/net/tun")?;
+    let tun = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/net/tun")?;
     let mut request = request(name)?;
     let flags = libc::IFF_TAP | libc::IFF_NO_PI | libc::IFF_VNET_HDR;
     request.ifr_ifru.ifru_flags = i16::try_from(flags).map_err(io::Error::other)?;
@@ -66,7 +74,8 @@ fn join(name: &str, bridge: &str) -> io::Result<()> {
     port.ifr_ifru.ifru_ifindex = index;
     control(socket, SIOCBRADDIF, &mut port)?;
     let mut up = request(name)?;
-    up.ifr_ifru.ifru_flags = i16::try_from(libc::IFF_UP | libc::IFF_RUNNING).map_err(io::Error::other)?;
+    up.ifr_ifru.ifru_flags =
+        i16::try_from(libc::IFF_UP | libc::IFF_RUNNING).map_err(io::Error::other)?;
     control(socket, libc::SIOCSIFFLAGS, &mut up)
 }
 
@@ -86,7 +95,11 @@ fn control(fd: RawFd, call: libc::Ioctl, request: &mut libc::ifreq) -> io::Resul
     // SAFETY: the descriptor is open for the call's duration, and each of the calls used here reads
     // and writes one ifreq.
     let answer = unsafe { libc::ioctl(fd, call, std::ptr::from_mut(request)) };
-    if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    if answer < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
 }
 
 #[cfg(test)]

@@ -90,7 +90,9 @@ impl Meter {
 fn usage(now: &Sample, last: Option<&Sample>, memory: Size, vm: &Vm) -> VmUsage {
     let last = last.filter(|last| now.at - last.at < Duration::from_secs(10));
     let seconds = last.map_or(0.0, |last| (now.at - last.at).as_secs_f64());
-    let cpu = last.map_or(0.0, |last| per_second(last.cpu_ms, now.cpu_ms, seconds) / 1000.0);
+    let cpu = last.map_or(0.0, |last| {
+        per_second(last.cpu_ms, now.cpu_ms, seconds) / 1000.0
+    });
     // More than it can have is the clock's fault.
     let cpu = cpu.min(f64::from(vm.spec.vcpus) + 2.0);
     let rate = |then: Option<u64>, now: u64| {
@@ -105,31 +107,46 @@ fn usage(now: &Sample, last: Option<&Sample>, memory: Size, vm: &Vm) -> VmUsage 
         disk_read: now.figures.disk_read,
         disk_written: now.figures.disk_written,
         disk_read_rate: rate(last.map(|l| l.figures.disk_read), now.figures.disk_read),
-        disk_write_rate: rate(last.map(|l| l.figures.disk_written), now.figures.disk_written),
+        disk_write_rate: rate(
+            last.map(|l| l.figures.disk_written),
+            now.figures.disk_written,
+        ),
         net_received: now.net.map(|net| net.0),
         net_sent: now.net.map(|net| net.1),
-        net_receive_rate: now.net.map(|net| rate(last.and_then(|l| l.net).map(|n| n.0), net.0)),
-        net_send_rate: now.net.map(|net| rate(last.and_then(|l| l.net).map(|n| n.1), net.1)),
+        net_receive_rate: now
+            .net
+            .map(|net| rate(last.and_then(|l| l.net).map(|n| n.0), net.0)),
+        net_send_rate: now
+            .net
+            .map(|net| rate(last.and_then(|l| l.net).map(|n| n.1), net.1)),
     }
 }
 
 #[allow(clippy::cast_precision_loss)]
 fn per_second(then: u64, now: u64, seconds: f64) -> f64 {
-    if seconds < 0.05 { 0.0 } else { now.saturating_sub(then) as f64 / seconds }
+    if seconds < 0.05 {
+        0.0
+    } else {
+        now.saturating_sub(then) as f64 / seconds
+    }
 }
 
 /// CPU time of the process, with what the kernel did for it.
 fn cpu_ms(pid: u32) -> Option<u64> {
-    let ticks = stat_field(pid, 14).ok()?.saturating_add(stat_field(pid, 15).ok()?);
+    let ticks = stat_field(pid, 14)
+        .ok()?
+        .saturating_add(stat_field(pid, 15).ok()?);
     Some(ticks.saturating_mul(1000) / rustix::param::clock_ticks_per_second().max(1))
 }
 
 /// Its memory: shared parts counted in proportion, where the kernel tells that.
 fn memory(pid: u32) -> Size {
-    let pss = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok().and_then(|text| {
-        let line = text.lines().find_map(|line| line.strip_prefix("Pss:"))?;
-        line.split_whitespace().next()?.parse::<u64>().ok()
-    });
+    let pss = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))
+        .ok()
+        .and_then(|text| {
+            let line = text.lines().find_map(|line| line.strip_prefix("Pss:"))?;
+            line.split_whitespace().next()?.parse::<u64>().ok()
+        });
     pss.map_or_else(|| resident(pid), |kib| Size(kib.saturating_mul(1024)))
 }
 
@@ -147,8 +164,16 @@ fn net(vm: &Vm) -> Option<(u64, u64)> {
     if vm.spec.network.mode != NetworkMode::Tap {
         return None;
     }
-    let folder = PathBuf::from("/sys/class/net").join(tap::name(vm.metadata.id)).join("statistics");
-    let read = |name: &str| fs::read_to_string(folder.join(name)).ok()?.trim().parse::<u64>().ok();
+    let folder = PathBuf::from("/sys/class/net")
+        .join(tap::name(vm.metadata.id))
+        .join("statistics");
+    let read = |name: &str| {
+        fs::read_to_string(folder.join(name))
+            .ok()?
+            .trim()
+            .parse::<u64>()
+            .ok()
+    };
     Some((read("tx_bytes")?, read("rx_bytes")?))
 }
 

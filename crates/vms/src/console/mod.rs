@@ -42,7 +42,11 @@ impl Console {
     /// # Errors
     /// Where the log cannot be read.
     pub fn history(&self, from: Option<u64>, max: usize) -> io::Result<(u64, Bytes)> {
-        log::read(&self.folder.console_log(), from.unwrap_or(0), max.min(CHUNK))
+        log::read(
+            &self.folder.console_log(),
+            from.unwrap_or(0),
+            max.min(CHUNK),
+        )
     }
 
     /// The offset after the last byte said.

@@ -2,7 +2,13 @@
 
 /// Sequences after which the screen is empty: full reset, erase all, erase with scrollback, erase
 /// from the top (ECMA-48, xterm).
-const CLEARS: [&[u8]; 5] = [b"\x1bc", b"\x1b[2J", b"\x1b[3J", b"\x1b[H\x1b[J", b"\x1b[H\x1b[0J"];
+const CLEARS: [&[u8]; 5] = [
+    b"\x1bc",
+    b"\x1b[2J",
+    b"\x1b[3J",
+    b"\x1b[H\x1b[J",
+    b"\x1b[H\x1b[0J",
+];
 
 /// The index from which `bytes`, the end of a log, give the last screen. `whole`: nothing came before
 /// them, so that their first byte is the start of a line.
@@ -11,12 +17,17 @@ pub(super) fn begin(bytes: &[u8], whole: bool) -> usize {
     match cleared {
         Some(at) => at,
         None if whole => 0,
-        None => bytes.iter().position(|byte| *byte == b'\n').map_or(0, |at| at + 1),
+        None => bytes
+            .iter()
+            .position(|byte| *byte == b'\n')
+            .map_or(0, |at| at + 1),
     }
 }
 
 fn rfind(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
-    bytes.windows(wanted.len()).rposition(|window| window == wanted)
+    bytes
+        .windows(wanted.len())
+        .rposition(|window| window == wanted)
 }
 
 #[cfg(test)]

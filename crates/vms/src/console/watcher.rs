@@ -33,7 +33,8 @@ impl Seat {
     }
 
     fn wake(&self) {
-        self.said.send_modify(|count| *count = count.wrapping_add(1));
+        self.said
+            .send_modify(|count| *count = count.wrapping_add(1));
     }
 }
 
@@ -52,7 +53,12 @@ impl Watcher {
         let inotify = Arc::new(readable(inotify)?);
         let seats = Arc::default();
         let task = tokio::spawn(watch(Arc::clone(&inotify), Arc::clone(&seats), kept));
-        Ok(Self { inotify, seats, kept, task })
+        Ok(Self {
+            inotify,
+            seats,
+            kept,
+            task,
+        })
     }
 
     /// Watches the log at `path`, which exists.
@@ -87,7 +93,9 @@ async fn watch(
 ) {
     let mut trimmed: HashMap<i32, u64> = HashMap::new();
     loop {
-        let Ok(mut ready) = inotify.readable().await else { return };
+        let Ok(mut ready) = inotify.readable().await else {
+            return;
+        };
         tokio::time::sleep(GATHER).await;
         for (number, gone) in changed(inotify.get_ref()) {
             let seat = lock(&seats).get(&number).and_then(Weak::upgrade);
@@ -117,7 +125,9 @@ fn changed(inotify: &OwnedFd) -> HashMap<i32, bool> {
 
 /// Trims the log each time it grew by another quarter of what is kept.
 async fn bound(seat: &Seat, number: i32, kept: u64, trimmed: &mut HashMap<i32, u64>) {
-    let Ok(length) = std::fs::metadata(&seat.path).map(|log| log.len()) else { return };
+    let Ok(length) = std::fs::metadata(&seat.path).map(|log| log.len()) else {
+        return;
+    };
     let last = trimmed.entry(number).or_insert(0);
     if length < last.saturating_add(kept / 4) && length >= *last {
         return;

@@ -116,7 +116,11 @@ impl Writer {
     }
 
     async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if self.line.as_ref().is_some_and(|line| line.drain.is_finished()) {
+        if self
+            .line
+            .as_ref()
+            .is_some_and(|line| line.drain.is_finished())
+        {
             self.line = None;
         }
         let line = match &mut self.line {

@@ -20,12 +20,19 @@ impl Keeper {
             }
             // Somebody holds the lock after all: look again.
             Ok(None) => Ok(()),
-            Err(why) => self.end(vm, VmEvent::StartFailed, ExitCause::StartFailed, Some(why)).await,
+            Err(why) => {
+                self.end(vm, VmEvent::StartFailed, ExitCause::StartFailed, Some(why))
+                    .await
+            }
         }
     }
 
     fn try_launch(&self, vm: &mut Vm) -> Result<Option<Process>, String> {
-        let chosen = self.shop.engine.choose(&vm.spec).map_err(|problem| problem.detail)?;
+        let chosen = self
+            .shop
+            .engine
+            .choose(&vm.spec)
+            .map_err(|problem| problem.detail)?;
         ports::free(&vm.spec.network).map_err(|problem| problem.detail)?;
         let locked = self.folder.lock().map_err(|error| {
             crate::problem::io("lock the VM's folder", self.folder.path(), &error).detail
@@ -64,7 +71,9 @@ impl Keeper {
 
     /// Records which process runs the VM.
     pub(super) async fn record(&self, mut vm: Vm) -> Result<(), TypedError> {
-        let Some(process) = &self.process else { return Ok(()) };
+        let Some(process) = &self.process else {
+            return Ok(());
+        };
         vm.status.process = Some(process.identity().clone());
         vm.status.restarts_done = vm.spec.restarts;
         vm.status.reason = None;

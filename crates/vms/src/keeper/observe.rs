@@ -20,7 +20,11 @@ impl Keeper {
         let present = matches!(process, Seen::Present { .. });
         Observed {
             media_right: !present || self.media_right(vm).await,
-            images: if present { None } else { self.images_not_ready(vm).await },
+            images: if present {
+                None
+            } else {
+                self.images_not_ready(vm).await
+            },
             same_boot: vm
                 .status
                 .process
@@ -50,7 +54,10 @@ impl Keeper {
         }
         let identity = self.process.as_ref().map(Process::identity);
         let recorded = identity.is_some() && identity == vm.status.process.as_ref();
-        Seen::Present { recorded, guest: self.ask_guest().await }
+        Seen::Present {
+            recorded,
+            guest: self.ask_guest().await,
+        }
     }
 
     /// Who holds the VM's lock.
@@ -64,8 +71,9 @@ impl Keeper {
             let Some(pid) = holder_of(&lock, self.id)? else {
                 return Ok(Found::Somebody);
             };
-            return Ok(Process::open(pid, &self.shop.host.boot_id)
-                .map_or(Found::Somebody, Found::Process));
+            return Ok(
+                Process::open(pid, &self.shop.host.boot_id).map_or(Found::Somebody, Found::Process)
+            );
         };
         Ok(Found::Nobody)
     }
@@ -89,7 +97,8 @@ impl Keeper {
                     return None;
                 }
             }
-            self.meter.attach(self.process.as_ref(), self.session.clone());
+            self.meter
+                .attach(self.process.as_ref(), self.session.clone());
         }
         if let Some(changes) = &mut self.changes {
             changes.borrow_and_update();
@@ -115,14 +124,23 @@ impl Keeper {
         if !matches!(vm.status.phase, VmPhase::Running | VmPhase::Paused) {
             return true;
         }
-        let Some(session) = &self.session else { return true };
-        let wanted = vm.spec.media.as_ref().and_then(|media| media.parse::<Id>().ok());
+        let Some(session) = &self.session else {
+            return true;
+        };
+        let wanted = vm
+            .spec
+            .media
+            .as_ref()
+            .and_then(|media| media.parse::<Id>().ok());
         // What cannot be read is left alone.
         session.media().await.map_or(true, |found| found == wanted)
     }
 
     async fn images_not_ready(&self, vm: &Vm) -> Option<String> {
-        let matters = matches!(vm.status.phase, VmPhase::Stopped | VmPhase::Waiting | VmPhase::Starting);
+        let matters = matches!(
+            vm.status.phase,
+            VmPhase::Stopped | VmPhase::Waiting | VmPhase::Starting
+        );
         if vm.spec.power == Power::Off || !matters {
             return None;
         }

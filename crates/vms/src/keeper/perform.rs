@@ -73,7 +73,9 @@ impl Keeper {
             &'a dyn crate::engine::Session,
         ) -> futures::future::BoxFuture<'a, Result<(), EngineError>>,
     {
-        let Some(session) = self.session.as_deref() else { return Ok(()) };
+        let Some(session) = self.session.as_deref() else {
+            return Ok(());
+        };
         if let Err(error) = tell(session).await {
             tracing::warn!(vm = %self.id, %error, "the engine did not do what it was told");
             tokio::time::sleep(super::AGAIN).await;
@@ -82,7 +84,11 @@ impl Keeper {
     }
 
     async fn media(&self, vm: &Vm) -> Result<(), TypedError> {
-        let wanted = vm.spec.media.as_ref().and_then(|media| media.parse::<Id>().ok());
+        let wanted = vm
+            .spec
+            .media
+            .as_ref()
+            .and_then(|media| media.parse::<Id>().ok());
         let disc = wanted.map(|id| (id, self.folder.media(id)));
         self.told(|session| session.set_media(disc)).await?;
         self.drop_other_discs(wanted);
@@ -91,10 +97,15 @@ impl Keeper {
 
     /// Gives up the hold on discs that are in the drive no more.
     fn drop_other_discs(&self, kept: Option<Id>) {
-        let Ok(entries) = std::fs::read_dir(self.folder.path()) else { return };
+        let Ok(entries) = std::fs::read_dir(self.folder.path()) else {
+            return;
+        };
         let kept = kept.map(|id| self.folder.media(id));
         for path in entries.flatten().map(|entry| entry.path()) {
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let name = path
+                .file_name()
+                .and_then(|name| name.to_str())
+                .unwrap_or_default();
             if name.starts_with("media-") && Some(&path) != kept.as_ref() {
                 let _ = std::fs::remove_file(&path);
             }
@@ -110,7 +121,9 @@ impl Keeper {
     }
 
     async fn kill(&self) -> Result<(), TypedError> {
-        let Some(process) = &self.process else { return Ok(()) };
+        let Some(process) = &self.process else {
+            return Ok(());
+        };
         process.kill();
         if !self.ends_within(ENDING).await {
             tracing::warn!(vm = %self.id, pid = process.identity().pid, "a killed process does not end");
@@ -119,7 +132,9 @@ impl Keeper {
     }
 
     async fn ends_within(&self, bound: Duration) -> bool {
-        let Some(process) = &self.process else { return true };
+        let Some(process) = &self.process else {
+            return true;
+        };
         tokio::time::timeout(bound, process.ended()).await.is_ok()
     }
 
@@ -141,9 +156,15 @@ impl Keeper {
         }
         let bad = matches!(event, VmEvent::Crashed | VmEvent::StartFailed);
         vm.status.reason = bad.then(|| message.clone());
-        vm.status.exit = Some(Exit { cause, message, at: Timestamp::now() });
+        vm.status.exit = Some(Exit {
+            cause,
+            message,
+            at: Timestamp::now(),
+        });
         vm.status.process = None;
-        vm.status.conditions.retain(|condition| !MARKS.contains(&condition.name.as_str()));
+        vm.status
+            .conditions
+            .retain(|condition| !MARKS.contains(&condition.name.as_str()));
         self.shop.registry.update(&mut vm.stored()).await.map(drop)
     }
 
@@ -176,7 +197,10 @@ impl Keeper {
 
     /// Removes the folder, then the record with the VM's uses of images. `false`: an image changed
     /// meanwhile, look again.
-    pub(super) async fn remove(&mut self, vm: Vm) -> Result<bool, Box<dyn std::error::Error + Send + Sync>> {
+    pub(super) async fn remove(
+        &mut self,
+        vm: Vm,
+    ) -> Result<bool, Box<dyn std::error::Error + Send + Sync>> {
         let folder = self.folder.clone();
         tokio::task::spawn_blocking(move || folder.remove()).await??;
         let registry = &self.shop.registry;

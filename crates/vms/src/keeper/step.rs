@@ -118,7 +118,9 @@ fn absent(spec: &VmSpec, status: &VmStatus, seen: &Observed) -> Step {
         (VmPhase::Waiting, false, _) => Step::Move(VmEvent::Stop, None),
         (VmPhase::Stopped | VmPhase::Waiting, true, None) => Step::Move(VmEvent::Start, None),
         (VmPhase::Waiting, true, Some(_)) => Step::Rest,
-        (VmPhase::Stopped, true, Some(why)) => Step::Move(VmEvent::ImageNotReady, Some(why.clone())),
+        (VmPhase::Stopped, true, Some(why)) => {
+            Step::Move(VmEvent::ImageNotReady, Some(why.clone()))
+        }
         (VmPhase::Starting, ..) if status.process.is_some() => ended(status, seen),
         (VmPhase::Starting, false, _) => Step::Ended(VmEvent::Exited, ExitCause::Stopped),
         (VmPhase::Starting, true, Some(why)) => {
@@ -163,7 +165,11 @@ fn present(
     }
     let Some(guest) = guest else {
         // Not answering: it may be stopped or killed, otherwise it is asked again.
-        return if spec.power == Power::Off { Step::Move(VmEvent::Stop, None) } else { Step::LookAgain };
+        return if spec.power == Power::Off {
+            Step::Move(VmEvent::Stop, None)
+        } else {
+            Step::LookAgain
+        };
     };
     if phase == VmPhase::Starting {
         return Step::Move(VmEvent::Up, None);
@@ -221,7 +227,10 @@ fn stopping(status: &VmStatus, seen: &Observed, guest: Option<&Guest>) -> Step {
 /// Whether the status carries a mark.
 #[must_use]
 pub fn has(status: &VmStatus, mark: &str) -> bool {
-    status.conditions.iter().any(|condition| condition.name == mark)
+    status
+        .conditions
+        .iter()
+        .any(|condition| condition.name == mark)
 }
 
 #[cfg(test)]

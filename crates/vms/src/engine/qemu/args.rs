@@ -136,7 +136,10 @@ fn boot(args: &mut Arguments, plan: &Plan<'_>) {
         args.blockdev(&raw_node("uefi-code", &ovmf.code, true));
         args.blockdev(&raw_node("uefi-vars", &plan.folder.uefi_vars(), false));
     }
-    if let Boot::Kernel { initrd, cmdline, .. } = &plan.vm.spec.boot {
+    if let Boot::Kernel {
+        initrd, cmdline, ..
+    } = &plan.vm.spec.boot
+    {
         args.pair("-kernel", plan.folder.kernel());
         if initrd.is_some() {
             args.pair("-initrd", plan.folder.initrd());
@@ -146,7 +149,10 @@ fn boot(args: &mut Arguments, plan: &Plan<'_>) {
 }
 
 fn control(args: &mut Arguments, plan: &Plan<'_>) {
-    args.pair("-chardev", format!("socket,id=qmp,fd={QMP_FD},server=on,wait=off"));
+    args.pair(
+        "-chardev",
+        format!("socket,id=qmp,fd={QMP_FD},server=on,wait=off"),
+    );
     args.pair("-mon", "chardev=qmp,mode=control");
     let mut console = OsString::from(format!(
         "socket,id=console,fd={CONSOLE_FD},server=on,wait=off,logappend=on,logfile="
@@ -216,7 +222,12 @@ fn raw_node(node: &str, path: &Path, read_only: bool) -> Value {
 
 fn drive(args: &mut Arguments, plan: &Plan<'_>) {
     args.device("virtio-scsi-pci,id=scsi");
-    let disc = plan.vm.spec.media.as_ref().and_then(|media| media.parse::<Id>().ok());
+    let disc = plan
+        .vm
+        .spec
+        .media
+        .as_ref()
+        .and_then(|media| media.parse::<Id>().ok());
     let medium = disc.map_or(String::new(), |id| {
         args.blockdev(&media_node(id, &plan.folder.media(id)));
         format!(",drive={}", media_node_name(id))
@@ -258,8 +269,15 @@ fn network(args: &mut Arguments, plan: &Plan<'_>) {
         }
     };
     args.pair("-netdev", backend);
-    let mac = plan.vm.status.mac.clone().unwrap_or_else(|| mac(plan.vm.metadata.id));
-    args.device(format!("virtio-net-pci,id=nic,netdev=net,mac={mac},romfile="));
+    let mac = plan
+        .vm
+        .status
+        .mac
+        .clone()
+        .unwrap_or_else(|| mac(plan.vm.metadata.id));
+    args.device(format!(
+        "virtio-net-pci,id=nic,netdev=net,mac={mac},romfile="
+    ));
 }
 
 fn small_devices(args: &mut Arguments, plan: &Plan<'_>) {

@@ -85,7 +85,9 @@ impl Engine for QemuEngine {
                  qemu-system-x86) and start Kinglet again.",
             )
         })?;
-        let uefi = Boot::Firmware { firmware: Firmware::Uefi };
+        let uefi = Boot::Firmware {
+            firmware: Firmware::Uefi,
+        };
         if spec.boot == uefi && self.host.ovmf.is_none() {
             return Err(lacking(
                 "ovmf-missing",

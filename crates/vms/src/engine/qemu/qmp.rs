@@ -65,7 +65,11 @@ impl Qmp {
             tokio::spawn(speak(write, queue, pending.clone())),
             tokio::spawn(listen(reader, pending, happened)),
         ];
-        Self { calls, events, tasks }
+        Self {
+            calls,
+            events,
+            tasks,
+        }
     }
 
     /// Gives a command and waits for its answer. `arguments` may be null.
@@ -75,7 +79,10 @@ impl Qmp {
     pub async fn execute(&self, command: &str, arguments: Value) -> Answer {
         let (answer, wait) = oneshot::channel();
         let call = (command.to_owned(), arguments, answer);
-        self.calls.send(call).await.map_err(|_| EngineError::Closed)?;
+        self.calls
+            .send(call)
+            .await
+            .map_err(|_| EngineError::Closed)?;
         tokio::time::timeout(PATIENCE, wait)
             .await
             .map_err(|_| EngineError::Silent(command.to_owned()))?
@@ -149,7 +156,10 @@ fn answer(message: &Value, pending: &Pending) {
     let result = match (message.get("return"), message.get("error")) {
         (Some(value), _) => Ok(value.clone()),
         (None, Some(error)) => {
-            let why = error.get("desc").and_then(Value::as_str).unwrap_or("no reason given");
+            let why = error
+                .get("desc")
+                .and_then(Value::as_str)
+                .unwrap_or("no reason given");
             let why = why.chars().filter(|c| !c.is_control()).take(300).collect();
             Err(EngineError::Refused { command, why })
         }
@@ -162,14 +172,20 @@ fn answer(message: &Value, pending: &Pending) {
 /// The next message; `None` at the end, and for a line that is too long or not JSON.
 async fn line<R: AsyncRead + Unpin>(reader: &mut BufReader<R>) -> Option<Value> {
     let mut text = Vec::new();
-    let read = reader.take(LONGEST_LINE).read_until(b'\n', &mut text).await.ok()?;
+    let read = reader
+        .take(LONGEST_LINE)
+        .read_until(b'\n', &mut text)
+        .await
+        .ok()?;
     if read == 0 || text.last() != Some(&b'\n') {
         return None;
     }
     serde_json::from_slice(&text).ok()
 }
 
-fn lock(pending: &Pending) -> std::sync::MutexGuard<'_, HashMap<u64, (String, oneshot::Sender<Answer>)>> {
+fn lock(
+    pending: &Pending,
+) -> std::sync::MutexGuard<'_, HashMap<u64, (String, oneshot::Sender<Answer>)>> {
     pending.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

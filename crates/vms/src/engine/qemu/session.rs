@@ -27,9 +27,14 @@ impl QemuSession {
     pub(super) async fn open(folder: &Folder) -> Result<Self, EngineError> {
         let stream = socket::connect(folder.sockets(), QMP)
             .await
-            .map_err(|source| EngineError::Host { what: "connect to QEMU", source })?;
+            .map_err(|source| EngineError::Host {
+                what: "connect to QEMU",
+                source,
+            })?;
         let (read, write) = stream.into_split();
-        Ok(Self { qmp: Qmp::open(read, write).await? })
+        Ok(Self {
+            qmp: Qmp::open(read, write).await?,
+        })
     }
 
     async fn tell(&self, command: &str) -> Result<(), EngineError> {
@@ -52,7 +57,10 @@ impl QemuSession {
             .into_iter()
             .flatten()
             .find(|block| {
-                let device = block.get("qdev").and_then(Value::as_str).unwrap_or_default();
+                let device = block
+                    .get("qdev")
+                    .and_then(Value::as_str)
+                    .unwrap_or_default();
                 device == DRIVE || device.ends_with(&format!("/{DRIVE}"))
             })
             .ok_or_else(|| EngineError::Answer("query-block".to_owned()))?;
@@ -63,11 +71,17 @@ impl QemuSession {
     /// Takes out what is in the drive. A guest that keeps the tray locked is asked first (a desktop
     /// unmounts then), and overruled after a moment.
     async fn empty_drive(&self, node: &str) -> Result<(), EngineError> {
-        if self.about_drive("blockdev-open-tray", json!({ "force": false })).await.is_err() {
+        if self
+            .about_drive("blockdev-open-tray", json!({ "force": false }))
+            .await
+            .is_err()
+        {
             tokio::time::sleep(TRAY).await;
         }
-        self.about_drive("blockdev-open-tray", json!({ "force": true })).await?;
-        self.about_drive("blockdev-remove-medium", Value::Null).await?;
+        self.about_drive("blockdev-open-tray", json!({ "force": true }))
+            .await?;
+        self.about_drive("blockdev-remove-medium", Value::Null)
+            .await?;
         let gone = json!({ "node-name": node });
         self.qmp.execute("blockdev-del", gone).await.map(drop)
     }
@@ -78,12 +92,16 @@ impl QemuSession {
         }
         if let Some((id, path)) = disc {
             // The tray may be closed and empty, or still open after an attempt that was cut off.
-            self.about_drive("blockdev-open-tray", json!({ "force": true })).await?;
+            self.about_drive("blockdev-open-tray", json!({ "force": true }))
+                .await?;
             let name = media_node_name(id);
             let left_over = json!({ "node-name": name });
             let _ = self.qmp.execute("blockdev-del", left_over).await;
-            self.qmp.execute("blockdev-add", media_node(id, &path)).await?;
-            self.about_drive("blockdev-insert-medium", json!({ "node-name": name })).await?;
+            self.qmp
+                .execute("blockdev-add", media_node(id, &path))
+                .await?;
+            self.about_drive("blockdev-insert-medium", json!({ "node-name": name }))
+                .await?;
         }
         self.about_drive("blockdev-close-tray", Value::Null).await
     }
@@ -119,7 +137,9 @@ fn guest(state: &str) -> Guest {
             "the host could not write to one of its disks (is its file system full?); \
              make room, then resume it",
         ),
-        "internal-error" => stuck("the CPU's state cannot be executed by this accelerator; kill it"),
+        "internal-error" => {
+            stuck("the CPU's state cannot be executed by this accelerator; kill it")
+        }
         "watchdog" => stuck("its watchdog fired"),
         _ => Guest::Running,
     }
@@ -130,7 +150,9 @@ impl Session for QemuSession {
         async {
             let answer = self.qmp.execute("query-status", Value::Null).await?;
             let state = answer.get("status").and_then(Value::as_str);
-            state.map(guest).ok_or_else(|| EngineError::Answer("query-status".to_owned()))
+            state
+                .map(guest)
+                .ok_or_else(|| EngineError::Answer("query-status".to_owned()))
         }
         .boxed()
     }
@@ -203,7 +225,10 @@ mod tests {
             { "inserted": { "file": format!("/d/vms/media-{id}.iso") } },
         ]);
         assert_eq!(disc_in(&drive), Some(id));
-        assert_eq!(disc_in(&json!([{ "inserted": { "file": "/d/media-é" } }])), None);
+        assert_eq!(
+            disc_in(&json!([{ "inserted": { "file": "/d/media-é" } }])),
+            None
+        );
         assert_eq!(disc_in(&json!({})), None);
     }
 }

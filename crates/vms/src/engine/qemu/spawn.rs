@@ -30,7 +30,11 @@ pub(super) fn spawn(
         accelerator: launch.chosen.accelerator,
         uefi: ovmf.filter(|_| folder.uefi_vars().exists()),
         has_device: &|name| qemu.has_device(name),
-        vsock: launch.vm.status.vsock_cid.filter(|_| qemu.has_device("vhost-vsock-pci")),
+        vsock: launch
+            .vm
+            .status
+            .vsock_cid
+            .filter(|_| qemu.has_device("vhost-vsock-pci")),
         sandbox,
         halted: launch.halted,
     };
@@ -69,7 +73,10 @@ fn descriptors(
     all.extend(tap.map(|tap| (tap.into(), TAP_FD)));
     Ok(all
         .into_iter()
-        .map(|(parent_fd, child_fd)| FdMapping { parent_fd, child_fd })
+        .map(|(parent_fd, child_fd)| FdMapping {
+            parent_fd,
+            child_fd,
+        })
         .collect())
 }
 

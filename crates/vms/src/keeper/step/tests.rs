@@ -19,14 +19,22 @@ fn guests() -> Vec<Option<Guest>> {
 fn processes() -> Vec<Process> {
     let mut all = vec![Process::Absent, Process::Hidden];
     for recorded in [false, true] {
-        all.extend(guests().into_iter().map(|guest| Process::Present { recorded, guest }));
+        all.extend(
+            guests()
+                .into_iter()
+                .map(|guest| Process::Present { recorded, guest }),
+        );
     }
     all
 }
 
 /// Calls `check` with every combination that matters to the decision.
 fn each(mut check: impl FnMut(&VmSpec, &VmStatus, &Observed, &Step)) -> usize {
-    let identity = ProcessIdentity { pid: 7, start_ticks: 7, boot_id: "b".to_owned() };
+    let identity = ProcessIdentity {
+        pid: 7,
+        start_ticks: 7,
+        boot_id: "b".to_owned(),
+    };
     let mut marks: Vec<Option<&str>> = MARKS.iter().copied().map(Some).collect();
     marks.push(None);
     let mut count = 0;
@@ -36,7 +44,11 @@ fn each(mut check: impl FnMut(&VmSpec, &VmStatus, &Observed, &Step)) -> usize {
                 for mark in &marks {
                     for bits in 0..32_u32 {
                         let bit = |n: u32| bits & (1 << n) != 0;
-                        let spec = VmSpec { power, restarts: bits & 1, ..VmSpec::default() };
+                        let spec = VmSpec {
+                            power,
+                            restarts: bits & 1,
+                            ..VmSpec::default()
+                        };
                         let status = VmStatus {
                             phase,
                             process: bit(1).then(|| identity.clone()),
@@ -85,7 +97,11 @@ fn every_change_that_is_decided_is_one_that_the_table_has() {
             Step::NoteShutdown => VmEvent::Stop,
             _ => return,
         };
-        assert!(status.phase.after(event).is_some(), "{} {event:?}", status.phase);
+        assert!(
+            status.phase.after(event).is_some(),
+            "{} {event:?}",
+            status.phase
+        );
     });
 }
 
@@ -160,7 +176,11 @@ fn from_every_state_it_comes_to_rest_within_a_few_steps() {
 }
 
 fn play(step: Step, spec: &mut VmSpec, status: &mut VmStatus, seen: &mut Observed) {
-    let identity = ProcessIdentity { pid: 8, start_ticks: 8, boot_id: "b".to_owned() };
+    let identity = ProcessIdentity {
+        pid: 8,
+        start_ticks: 8,
+        boot_id: "b".to_owned(),
+    };
     let guest = |seen: &mut Observed, now: Guest| {
         if let Process::Present { guest, .. } = &mut seen.process {
             *guest = Some(now);
@@ -174,7 +194,10 @@ fn play(step: Step, spec: &mut VmSpec, status: &mut VmStatus, seen: &mut Observe
         }
         Step::Launch => {
             let guest = Some(Guest::Running);
-            seen.process = Process::Present { recorded: false, guest };
+            seen.process = Process::Present {
+                recorded: false,
+                guest,
+            };
         }
         Step::Record => {
             status.process = Some(identity);

@@ -9,7 +9,12 @@ use super::*;
 fn vm() -> Vm {
     let mut metadata = Metadata::new("web-1".parse().unwrap());
     metadata.id = "01956a3e-7c21-7f7e-9a52-3a7f0e9c4d10".parse().unwrap();
-    Vm { kind: "Vm".to_owned(), metadata, spec: VmSpec::default(), status: VmStatus::default() }
+    Vm {
+        kind: "Vm".to_owned(),
+        metadata,
+        spec: VmSpec::default(),
+        status: VmStatus::default(),
+    }
 }
 
 fn disk(name: &str, format: Option<Format>, read_only: bool) -> AttachedDisk {
@@ -22,11 +27,12 @@ fn disk(name: &str, format: Option<Format>, read_only: bool) -> AttachedDisk {
     }
 }
 
-fn lines(vm: &Vm, change: impl FnOnce(&mut Plan<'_>)) -> String {
+fn lines<'a>(vm: &'a Vm, change: impl FnOnce(&mut Plan<'a>)) -> String {
     let folder = Folder::of(Path::new("/d,a"), Path::new("/r"), vm.metadata.id);
+    let folder: &'a Folder = Box::leak(Box::new(folder));
     let mut plan = Plan {
         vm,
-        folder: &folder,
+        folder,
         accelerator: Accelerator::Tcg,
         uefi: None,
         has_device: &|_| true,
@@ -35,16 +41,24 @@ fn lines(vm: &Vm, change: impl FnOnce(&mut Plan<'_>)) -> String {
         halted: false,
     };
     change(&mut plan);
-    let all: Vec<String> =
-        arguments(&plan).into_iter().map(|arg| arg.into_string().unwrap()).collect();
-    all.join("\n").replace("\n-", "\u{0}-").replace('\n', " ").replace('\u{0}', "\n")
+    let all: Vec<String> = arguments(&plan)
+        .into_iter()
+        .map(|arg| arg.into_string().unwrap())
+        .collect();
+    all.join("\n")
+        .replace("\n-", "\u{0}-")
+        .replace('\n', " ")
+        .replace('\u{0}', "\n")
 }
 
 #[test]
 fn arguments_of_a_whole_vm_are_as_written() {
     let mut vm = vm();
     vm.spec.vcpus = 2;
-    vm.spec.network.publish = vec!["2222:22".parse().unwrap(), "0.0.0.0:53:53/udp".parse().unwrap()];
+    vm.spec.network.publish = vec![
+        "2222:22".parse().unwrap(),
+        "0.0.0.0:53:53/udp".parse().unwrap(),
+    ];
     vm.spec.media = Some("01956a3e-7c21-7f7e-9a52-3a7f0e9c4d11".to_owned());
     vm.status.disks = vec![
         disk("root", Some(Format::Raw), false),
@@ -62,19 +76,29 @@ fn every_device_is_paravirtual_or_has_no_paravirtual_kind() {
     let mut vm = vm();
     vm.status.disks = vec![disk("root", None, false)];
     let found = lines(&vm, |_| {});
-    let devices = found.lines().filter_map(|line| line.strip_prefix("-device "));
+    let devices = found
+        .lines()
+        .filter_map(|line| line.strip_prefix("-device "));
     for device in devices {
         let model = device.split(',').next().unwrap();
         let known = ["isa-serial", "scsi-cd", "pvpanic-pci"];
-        assert!(model.starts_with("virtio-") || known.contains(&model), "{model}");
+        assert!(
+            model.starts_with("virtio-") || known.contains(&model),
+            "{model}"
+        );
     }
 }
 
 #[test]
 fn firmware_kernel_network_and_accelerator_follow_the_spec() {
+    let ovmf = Ovmf {
+        code: "/f/code".into(),
+        vars: "/f/vars".into(),
+    };
     let mut vm = vm();
-    let ovmf = Ovmf { code: "/f/code".into(), vars: "/f/vars".into() };
-    vm.spec.boot = Boot::Firmware { firmware: Firmware::Uefi };
+    vm.spec.boot = Boot::Firmware {
+        firmware: Firmware::Uefi,
+    };
     let uefi = lines(&vm, |plan| {
         plan.uefi = Some(&ovmf);
         plan.accelerator = Accelerator::Kvm;
@@ -91,7 +115,10 @@ fn firmware_kernel_network_and_accelerator_follow_the_spec() {
         initrd: Some("i".to_owned()),
         cmdline: "a,b -drive file=/etc/shadow".to_owned(),
     };
-    vm.spec.network = Network { mode: NetworkMode::None, ..Network::default() };
+    vm.spec.network = Network {
+        mode: NetworkMode::None,
+        ..Network::default()
+    };
     let kernel = lines(&vm, |_| {});
     assert!(kernel.contains("-append a,b -drive file=/etc/shadow\n"));
     assert!(kernel.contains("/kernel") && kernel.contains("/initrd"));

@@ -36,11 +36,15 @@ impl Server {
     }
 
     async fn say(&mut self, line: &str) {
-        self.0.write_all(format!("{line}\r\n").as_bytes()).await.unwrap();
+        self.0
+            .write_all(format!("{line}\r\n").as_bytes())
+            .await
+            .unwrap();
     }
 
     async fn answer(&mut self, call: &Value, value: &Value) {
-        self.say(&json!({ "return": value, "id": call["id"] }).to_string()).await;
+        self.say(&json!({ "return": value, "id": call["id"] }).to_string())
+            .await;
     }
 }
 
@@ -48,16 +52,23 @@ impl Server {
 async fn answers_find_their_calls_whatever_comes_between() {
     let qmp = against(|mut server| async move {
         let (one, two) = (server.hear().await, server.hear().await);
-        server.say(r#"{"event": "NEW_IN_99", "data": {"x": [1]}, "timestamp": {}}"#).await;
+        server
+            .say(r#"{"event": "NEW_IN_99", "data": {"x": [1]}, "timestamp": {}}"#)
+            .await;
         server.say(r#"{"return": {}, "id": 4711}"#).await;
         server.say(r#"{"unknown": true}"#).await;
-        server.answer(&two, &json!({ "n": two["execute"], "more": 1 })).await;
+        server
+            .answer(&two, &json!({ "n": two["execute"], "more": 1 }))
+            .await;
         server.answer(&one, &json!({ "n": one["execute"] })).await;
         server.hear().await;
     })
     .await;
     let events = qmp.events();
-    let (one, two) = tokio::join!(qmp.execute("one", Value::Null), qmp.execute("two", json!({})));
+    let (one, two) = tokio::join!(
+        qmp.execute("one", Value::Null),
+        qmp.execute("two", json!({}))
+    );
     assert_eq!(one.unwrap()["n"], "one");
     assert_eq!(two.unwrap()["n"], "two");
     assert_eq!(*events.borrow(), 1);
@@ -68,7 +79,9 @@ async fn a_refusal_is_told_with_its_reason() {
     let qmp = against(|mut server| async move {
         let call = server.hear().await;
         let error = json!({ "class": "GenericError", "desc": "no\u{1b} way" });
-        server.say(&json!({ "error": error, "id": call["id"] }).to_string()).await;
+        server
+            .say(&json!({ "error": error, "id": call["id"] }).to_string())
+            .await;
         server.hear().await;
     })
     .await;
@@ -76,7 +89,9 @@ async fn a_refusal_is_told_with_its_reason() {
     assert_eq!(error.to_string(), "the engine refused cont: no way");
 }
 
-async fn closes(play: impl FnOnce(Server) -> futures::future::BoxFuture<'static, ()> + Send + 'static) {
+async fn closes(
+    play: impl FnOnce(Server) -> futures::future::BoxFuture<'static, ()> + Send + 'static,
+) {
     let qmp = against(play).await;
     let mut events = qmp.events();
     let answer = qmp.execute("query-status", Value::Null).await;
