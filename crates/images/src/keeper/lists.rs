@@ -60,7 +60,7 @@ impl Lists {
             .filter(|(directory, _)| directory.folder == folder);
         of_folder
             .flat_map(|(directory, lists)| {
-                let path = |name: &Box<[u8]>| directory.path.child(name);
+                let path = |name: &[u8]| directory.path.child(name);
                 lists.keys().map(move |name| Place {
                     folder,
                     path: path(name),

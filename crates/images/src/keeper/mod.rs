@@ -270,19 +270,15 @@ impl Keeper {
 
     /// When the next thing is due that nobody will tell of.
     fn due(&self) -> Option<Instant> {
-        let waiting = self.waiting.values().map(|waiting| waiting.due);
+        let waiting = self.waiting.values().filter_map(|waiting| waiting.due);
         waiting.chain(self.poll_due).chain(self.retry_due).min()
     }
 
     async fn on_time(&mut self) {
         let now = Instant::now();
         if self.retry_due.is_some_and(|due| due <= now) {
+            // What was not saved is still different from what is known: it is found again.
             self.retry_due = None;
-            if let Err(error) = self.load().await {
-                tracing::error!(%error, "the images cannot be read from the registry; trying again");
-                self.retry_due = Some(now + RETRY);
-                return;
-            }
             self.sweep(Changes::everything()).await;
         } else if self.poll_due.is_some_and(|due| due <= now) {
             let changes = Changes::of_folders(self.polled().collect());

@@ -116,6 +116,9 @@ impl Keeper {
             stat,
         };
         if known.phase == ImagePhase::Arriving {
+            if touch.is_some_and(|touch| touch.turn) {
+                self.stir(known.id);
+            }
             plan.candidates.push(candidate());
         } else if known.print == stat.print {
             match known.phase {

@@ -56,7 +56,7 @@ impl Keeper {
     ) -> Result<Image, Problem> {
         let image = self
             .change(id, if_match, ImageAction::Check, |image| {
-                recheck(image, true)
+                recheck(image, true);
             })
             .await?;
         self.checks.cancel(id);

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use kinglet_model::image::ImageEvent;
+use kinglet_model::image::ImagePhase as Phase;
 use kinglet_model::{Id, Image};
 
-use super::Keeper;
 use super::reconcile::{Plan, cannot_read, wanted_name};
 use super::sweep::blocking;
+use super::{Keeper, RETRY};
 use crate::amend::{Amendment, set_stat};
 use crate::fingerprint::Fingerprint;
 use crate::folder::{FileStat, Look};
@@ -16,14 +16,14 @@ use crate::kind::{Kind, kind};
 use crate::progress::Reporter;
 use crate::sight::{Arrival, arrivals};
 use crate::store::Batch;
-use crate::watch::Place;
+use crate::watch::{Changes, Place};
 
 /// How long after a writer closed the file it is looked at again at first: the kernel tells of the
 /// close a moment before it counts the writer out. Doubled each time.
 const SOON: Duration = Duration::from_millis(2);
 
-/// How often a file with a writer is looked at when nobody tells of it.
-const SELDOM: Duration = Duration::from_secs(5);
+/// How often at least a file with a writer is looked at when nothing is told of it.
+const SELDOM: Duration = Duration::from_secs(60);
 
 /// A file that was last written so long ago is not being written.
 const LONG_QUIET: Duration = Duration::from_secs(60);
@@ -47,8 +47,8 @@ pub(super) enum Who {
 
 /// A file that has not arrived.
 pub(super) struct Waiting {
-    /// When to look again.
-    pub(super) due: Instant,
+    /// When to look again, if nothing is told before.
+    pub(super) due: Option<Instant>,
     /// When it was last looked at.
     pub(super) looked: Option<Instant>,
     /// Looks since something last happened to it.
@@ -68,16 +68,8 @@ impl Keeper {
             candidates,
             ..
         } = plan;
-        let (shared, places) = (
-            Arc::clone(&self.shared),
-            candidates
-                .iter()
-                .map(|candidate| candidate.place.clone())
-                .collect::<Vec<_>>(),
-        );
-        let found = blocking(move || arrivals(&shared.roots, &places))
-            .await
-            .unwrap_or_default();
+        let places: Vec<Place> = candidates.iter().map(|each| each.place.clone()).collect();
+        let found = self.arrivals(places).await;
         let mut waiting = Vec::new();
         for (candidate, arrival) in candidates.into_iter().zip(found) {
             if let Some(id) = self.decide(&candidate, &arrival, &mut batch) {
@@ -90,25 +82,44 @@ impl Keeper {
         }
     }
 
+    async fn arrivals(&self, places: Vec<Place>) -> Vec<Arrival> {
+        if places.is_empty() {
+            return Vec::new();
+        }
+        let shared = Arc::clone(&self.shared);
+        let look = blocking(move || arrivals(&shared.roots, &places));
+        look.await.unwrap_or_default()
+    }
+
+    /// Something happened to a file that is waited for: it may be over any moment.
+    pub(super) fn stir(&mut self, id: Id) {
+        if let Some(waiting) = self.waiting.get_mut(&id) {
+            waiting.tries = 0;
+        }
+    }
+
     /// Looks again at the files whose time has come.
     pub(super) async fn settle_due(&mut self, now: Instant) {
-        let due = self
+        let mut places = Vec::new();
+        let is_due = |due: Option<Instant>| due.is_some_and(|due| due <= now);
+        for (id, waiting) in self
             .waiting
-            .iter()
-            .filter(|(_, waiting)| waiting.due <= now);
-        let places: Vec<Place> = due
-            .filter_map(|(id, _)| self.catalogue.get(*id))
-            .map(|known| known.place.clone())
-            .collect();
+            .iter_mut()
+            .filter(|(_, waiting)| is_due(waiting.due))
+        {
+            // Should the outcome not be saved, it is not tried again without a pause.
+            waiting.due = Some(now + RETRY);
+            places.extend(self.catalogue.get(*id).map(|known| known.place.clone()));
+        }
+        // What waits for an image that is not known any more waits for nothing.
+        self.waiting
+            .retain(|id, _| self.catalogue.get(*id).is_some());
         if places.is_empty() {
-            // What waits for an image that is not known any more waits for nothing.
-            self.waiting
-                .retain(|id, _| self.catalogue.get(*id).is_some());
             return;
         }
         let looks = self.look(places).await;
         let mut plan = Plan::default();
-        let mut moved = crate::watch::Changes::default();
+        let mut moved = Changes::default();
         for (place, look) in looks {
             let known = self.catalogue.at(&place);
             match (look, known) {
@@ -165,7 +176,6 @@ impl Keeper {
     }
 
     fn amend_known(&self, id: Id, stat: FileStat, amendment: Option<Amendment>, batch: &mut Batch) {
-        use kinglet_model::image::ImagePhase as Phase;
         let phase = self.catalogue.get(id).map(|known| known.phase);
         match (phase, &amendment) {
             (Some(Phase::Unreadable), Some(Amendment::Settled(_))) => {
@@ -214,7 +224,6 @@ impl Keeper {
         let folder = &self.shared.roots[place.folder].folder.name;
         let mut image = Image::seen(name, folder, &place.path.to_string());
         set_stat(&mut image, stat);
-        debug_assert!(image.status.phase.after(ImageEvent::WriterSeen).is_some());
         image
     }
 
@@ -228,7 +237,7 @@ impl Keeper {
         let registry = &self.shared.registry;
         let quiet = self.shared.config.quiet;
         let waiting = self.waiting.entry(id).or_insert_with(|| Waiting {
-            due: now,
+            due: None,
             looked: None,
             tries: 0,
             print: stat.print,
@@ -242,14 +251,10 @@ impl Keeper {
         }
         waiting.reporter.report(stat.print.size, None);
         waiting.looked = Some(now);
-        let soon = SOON.saturating_mul(1 << waiting.tries.min(12)).min(SELDOM);
+        let soon = SOON.saturating_mul(1 << waiting.tries.min(16)).min(SELDOM);
         waiting.tries = waiting.tries.saturating_add(1);
-        // Of a temporary file's end the rename tells.
-        waiting.due = if temporary {
-            now + SELDOM
-        } else {
-            now + soon.min(quiet)
-        };
+        // Of a temporary file's end only the rename tells: an abandoned one wakes nobody.
+        waiting.due = (!temporary).then(|| now + soon.min(quiet));
     }
 }
 

@@ -70,6 +70,8 @@ async fn perform(shelf: &Shelf, act: &Act) {
             file.and_then(|mut file| std::io::Write::write_all(&mut file, b"more"))
         }
         Act::Rename(from, to) => fs::rename(place(root, *from), place(root, *to)),
+        // Onto itself would empty the file, and an empty one is damaged.
+        Act::Copy(from, to) if from == to => Ok(()),
         Act::Copy(from, to) => fs::copy(place(root, *from), place(root, *to)).map(drop),
         Act::Remove(name) => fs::remove_file(place(root, *name)),
         Act::MoveFolder => {
@@ -108,7 +110,7 @@ async fn at_rest(shelf: &Shelf) -> BTreeMap<u64, Id> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 40, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 4, ..ProptestConfig::default() })]
 
     #[test]
     fn catalogue_is_what_a_fresh_walk_finds(

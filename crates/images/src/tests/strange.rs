@@ -99,3 +99,85 @@ async fn second_name_of_a_file_is_an_image_of_its_own() {
     assert_eq!(left[0].metadata.id, b.metadata.id);
     shelf.stop().await;
 }
+
+/// Set in the copy of this test that runs as nobody.
+const AS_NOBODY: &str = "KINGLET_TEST_AS_NOBODY";
+
+#[tokio::test]
+async fn unreadable_file_spoils_nothing_and_is_read_when_it_can_be() {
+    if rustix::process::geteuid().is_root() {
+        let folder = tempfile::tempdir().unwrap();
+        run(Command::new("chown").arg("65534").arg(folder.path()));
+        // Somebody else's: the kernel does not tell nobody who writes to it.
+        write(&folder.path().join("foreign.raw"), &disk(3));
+        let test = std::env::current_exe().unwrap();
+        let copy = folder.path().join(".test");
+        fs::copy(test, &copy).unwrap();
+        let mut again = Command::new("setpriv");
+        again
+            .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+            .arg(copy);
+        again.args([
+            "--exact",
+            "tests::strange::unreadable_file_spoils_nothing_and_is_read_when_it_can_be",
+        ]);
+        again
+            .env(AS_NOBODY, folder.path())
+            .env("TMPDIR", folder.path());
+        tokio::task::spawn_blocking(move || run(&mut again))
+            .await
+            .unwrap();
+        return;
+    }
+    let place = PathBuf::from(std::env::var_os(AS_NOBODY).expect("run the tests as root"));
+    let shelf = Shelf::on(
+        Arc::new(tempfile::tempdir().unwrap()),
+        Registry::in_memory(),
+        |config| {
+            config.folders[0].path = place.clone();
+            config.quiet = Duration::from_millis(50);
+        },
+    );
+    shelf.done("foreign.raw").await;
+    let closed = place.join("closed.raw");
+    let set = |mode: &str| run(Command::new("chmod").arg(mode).arg(&closed));
+    write(&place.join(".new"), &disk(1));
+    run(Command::new("chmod").arg("000").arg(place.join(".new")));
+    fs::rename(place.join(".new"), &closed).unwrap();
+    write(&place.join("open.raw"), &disk(2));
+    let image = shelf.at("closed.raw", ImagePhase::Unreadable).await;
+    assert!(image.status.reason.unwrap().contains("read access"));
+    shelf.done("open.raw").await;
+    set("644");
+    let read = shelf.done("closed.raw").await;
+    assert_eq!(read.metadata.id, image.metadata.id);
+    // A whole sub-folder: its images stay, as unreadable.
+    fs::create_dir(place.join("sub")).unwrap();
+    fs::rename(&closed, place.join("sub/closed.raw")).unwrap();
+    shelf.done("sub/closed.raw").await;
+    run(Command::new("chmod").arg("000").arg(place.join("sub")));
+    let report = shelf.library.refresh().await.unwrap();
+    assert_eq!(report.unreadable, 2);
+    let image = shelf.at("sub/closed.raw", ImagePhase::Unreadable).await;
+    assert_eq!(image.metadata.id, read.metadata.id);
+    run(Command::new("chmod").arg("755").arg(place.join("sub")));
+    shelf.done("sub/closed.raw").await;
+    shelf.stop().await;
+}
+
+#[tokio::test]
+async fn file_that_vanishes_in_a_storm_leaves_nothing_behind() {
+    let shelf = Shelf::new();
+    for round in 0..200_u32 {
+        let path = shelf.path(&format!("t{round}.raw"));
+        write(&path, b"short-lived");
+        fs::remove_file(&path).unwrap();
+    }
+    write(&shelf.path("last.raw"), &disk(1));
+    shelf.done("last.raw").await;
+    shelf.library.refresh().await.unwrap();
+    shelf
+        .until("only the last", |images| images.len() == 1)
+        .await;
+    shelf.stop().await;
+}
