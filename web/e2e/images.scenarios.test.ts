@@ -1,6 +1,6 @@
 // Images: what a person sees while files come and break off.
 import type { Browser } from 'playwright-core';
-import { afterAll, beforeAll, expect, inject, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, inject, test } from 'vitest';
 
 import { launch, open, required, visit } from './browser';
 import { ask, list } from './daemon';
@@ -12,6 +12,11 @@ let browser: Browser;
 
 beforeAll(async () => {
   browser = await launch();
+});
+
+// A page that a failed test left open would go on typing, or watching.
+afterEach(async () => {
+  await Promise.all(browser.contexts().map((context) => context.close()));
 });
 
 afterAll(async () => {
@@ -49,7 +54,6 @@ test('a file that is copied in slowly is seen arriving, then ready, without a re
   } finally {
     removeFile('e2e-slow.qcow2');
   }
-  await page.context().close();
 });
 
 test('a copy that broke off is damaged, with the reason', async () => {
@@ -72,5 +76,4 @@ test('a copy that broke off is damaged, with the reason', async () => {
   } finally {
     removeFile('e2e-cut.qcow2');
   }
-  await page.context().close();
 });

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 
 import type { Browser, Page } from 'playwright-core';
-import { afterAll, beforeAll, expect, inject, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, inject, test } from 'vitest';
 
 import { launch, open, origin, visit } from './browser';
 import { list } from './daemon';
@@ -26,7 +26,11 @@ beforeAll(async () => {
   paths = ['/', '/images', '/vms', '/create-vm', '/activity', '/settings'];
   if (image) paths.push(`/images/${image.metadata.name}`);
   if (vm) paths.push(`/vms/${vm.metadata.name}`, `/vms/${vm.metadata.name}/console`);
-  await page.context().close();
+});
+
+// A page that a failed test left open would go on typing, or watching.
+afterEach(async () => {
+  await Promise.all(browser.contexts().map((context) => context.close()));
 });
 
 afterAll(async () => {
@@ -53,7 +57,6 @@ test.each(['light', 'dark'] as const)(
     await page.keyboard.press('Control+k');
     await page.locator('dialog[open]').waitFor();
     expect(await violations(page), 'palette').toEqual([]);
-    await page.context().close();
   },
 );
 
@@ -64,7 +67,6 @@ test('no page breaks its policy, fails, or asks another host', async () => {
     await page.locator(path.endsWith('/console') ? '.xterm-rows' : 'h1').waitFor();
     expect(complaints, path).toEqual([]);
   }
-  await page.context().close();
 });
 
 test('the way in is accessible and names the command', async () => {
@@ -72,7 +74,6 @@ test('the way in is accessible and names the command', async () => {
   await page.goto(origin());
   await page.getByText('kinglet web').waitFor();
   expect(await violations(page)).toEqual([]);
-  await page.context().close();
 });
 
 test('nothing is wider than a phone', async () => {
@@ -87,7 +88,6 @@ test('nothing is wider than a phone', async () => {
     expect(wide, path).toBeLessThanOrEqual(380);
     expect(await violations(page), path).toEqual([]);
   }
-  await page.context().close();
 });
 
 test('the browser decides the language, the switch overrides it', async () => {
@@ -99,7 +99,6 @@ test('the browser decides the language, the switch overrides it', async () => {
   await page.reload();
   await page.getByRole('heading', { name: 'Settings', level: 1 }).waitFor();
   expect(await page.evaluate(() => document.documentElement.lang)).toBe('en');
-  await page.context().close();
 });
 
 test('the palette goes to a page by keyboard alone', async () => {
@@ -109,5 +108,4 @@ test('the palette goes to a page by keyboard alone', async () => {
   await page.keyboard.type('activ');
   await page.keyboard.press('Enter');
   await page.waitForURL('**/activity');
-  await page.context().close();
 });

@@ -1,6 +1,6 @@
 // VMs: from an image to a shell, in the page alone.
 import type { Browser, Page } from 'playwright-core';
-import { afterAll, beforeAll, expect, inject, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, inject, test } from 'vitest';
 
 import { launch, open, required, visit } from './browser';
 import { ask, removeVm } from './daemon';
@@ -19,6 +19,11 @@ beforeAll(async () => {
   const copy = new Copy(required('KINGLET_GUEST'), FILE);
   copy.upTo(1);
   copy.close();
+});
+
+// A page that a failed test left open would go on typing, or watching.
+afterEach(async () => {
+  await Promise.all(browser.contexts().map((context) => context.close()));
 });
 
 afterAll(async () => {
@@ -66,7 +71,6 @@ test('a VM is made from an image in the page, runs, and takes commands on its co
   await page.keyboard.type('echo sum-$((40+2))\r');
   await shows(page, 'sum-42');
   expect(complaints).toEqual([]);
-  await page.context().close();
 });
 
 test('of two that watch a console one types, and the other can take over', async () => {
@@ -79,20 +83,17 @@ test('of two that watch a console one types, and the other can take over', async
   await second.page.getByRole('button', { name: 'Take over' }).click();
   await second.page.locator('[data-writer="mine"]').waitFor();
   await first.page.locator('[data-writer="other"]').waitFor();
-  await first.page.context().close();
-  await second.page.context().close();
 });
 
 test('what the state forbids is not offered, and the API refuses it', async () => {
   const { page } = await open(browser, cookies);
   await visit(page, `/vms/${VM}`);
   await page.locator('[data-phase="running"]').waitFor();
-  expect(await page.getByRole('button', { name: 'Start' }).count()).toBe(0);
+  expect(await page.getByRole('button', { name: 'Start', exact: true }).count()).toBe(0);
   const remove = page.locator('[data-action="delete"]');
   expect(await remove.getAttribute('aria-disabled')).toBe('true');
   const refused = await ask(page, 'DELETE', `/vms/${VM}`);
   expect(refused.status).toBe(409);
-  await page.context().close();
 });
 
 test('what the server objects to stands at the field', async () => {
@@ -106,5 +107,4 @@ test('what the server objects to stands at the field', async () => {
   await page.locator('[aria-invalid="true"]').waitFor();
   expect(await field.getAttribute('aria-invalid')).toBe('true');
   expect(page.url()).toContain('/create-vm');
-  await page.context().close();
 });

@@ -27,6 +27,8 @@ export function openTerminal(
     cursorBlink: false,
     fontFamily: style.getPropertyValue('--mono'),
     fontSize: 13,
+    // What a guest writes may be no valid sequence; that is nothing for the browser's console.
+    logLevel: 'off',
     scrollback: SCROLLBACK,
     screenReaderMode: false,
     theme: {

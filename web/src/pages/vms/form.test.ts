@@ -41,13 +41,26 @@ test('a disc means a disk of its own', () => {
 });
 
 test('an objection stands at its field', () => {
-  const memory = problem('invalid-spec', 'memory: a VM has at least 16 MiB of memory');
-  expect(fieldOf(memory)).toBe('memory');
-  expect(objection(memory)).toBe('A VM has at least 16 MiB of memory');
-  expect(fieldOf(problem('invalid-spec', 'network.publish: twice'))).toBe('publish');
-  expect(fieldOf(problem('name-taken', 'There is one already.'))).toBe('name');
-  expect(fieldOf(problem('image-not-ready', 'Cannot …'))).toBe('image');
-  expect(fieldOf(problem('internal', 'Kinglet failed.'))).toBeUndefined();
+  const form = { ...emptyForm({}), diskSize: 'zz', publish: '80\n22:x' };
+  const at = (code: string, detail: string) => fieldOf(problem(code, detail), form);
+  const memory = 'Memory: a VM has at least 16 MiB of memory.';
+  expect(at('invalid-memory', memory)).toBe('memory');
+  expect(objection(problem('invalid-memory', memory))).toBe('A VM has at least 16 MiB of memory.');
+  expect(at('invalid-spec', 'network.publish: twice')).toBe('publish');
+  expect(at('invalid-seed-user', 'Seed.user: a user name …')).toBe('user');
+  expect(at('name-taken', 'There is one already.')).toBe('name');
+  expect(at('image-not-ready', 'Cannot …')).toBe('image');
+  expect(at('internal', 'Kinglet failed.')).toBeUndefined();
+});
+
+test('what could not be read stands where it was typed', () => {
+  const form = { ...emptyForm({}), diskSize: 'zz', publish: '80\n22:x' };
+  const at = (text: string) =>
+    fieldOf(problem('body-invalid', `The body is not what is taken here: ${text}`), form);
+  expect(at('"zz" is not a size')).toBe('diskSize');
+  expect(at('"22:x" is not a published port')).toBe('publish');
+  expect(at("the name has 'X' in it")).toBe('name');
+  expect(at('"else" is nothing')).toBeUndefined();
 });
 
 test('published ports are read as the server writes them', () => {

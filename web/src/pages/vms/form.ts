@@ -72,37 +72,54 @@ export type Field =
   | 'sshKey'
   | 'firmware';
 
+// By the member's name in lower case: a sentence begins with a capital.
 const BY_MEMBER: Record<string, Field> = {
   name: 'name',
   image: 'image',
   media: 'media',
   memory: 'memory',
   vcpus: 'vcpus',
-  diskSize: 'diskSize',
+  disksize: 'diskSize',
   'network.publish': 'publish',
   'seed.user': 'user',
-  'seed.sshKeys': 'sshKey',
+  'seed.sshkeys': 'sshKey',
   boot: 'firmware',
   'boot.firmware': 'firmware',
 };
 
 const BY_CODE: Record<string, Field> = {
   'name-taken': 'name',
-  'invalid-name': 'name',
   'port-in-use': 'publish',
 };
 
+const MEMBER = /^`?(?:spec\.)?([a-zA-Z.]+)`?(?:\[\d+\])?: /;
+const UNREADABLE = 'The body is not what is taken here: ';
+
 /** Where the server's objection belongs; nothing where it is about the whole. */
-export function fieldOf(problem: Problem): Field | undefined {
-  const member = /^`?(?:spec\.)?([a-zA-Z.]+)`?(?:\[\d+\])?: /.exec(problem.detail)?.[1];
-  const named = member === undefined ? undefined : BY_MEMBER[member];
-  if (problem.code === 'invalid-spec' && named) return named;
-  if (problem.code.startsWith('image-')) return 'image';
-  return BY_CODE[problem.code] ?? named;
+export function fieldOf({ code, detail }: Problem, form: Form): Field | undefined {
+  if (detail.startsWith(UNREADABLE)) return fieldWith(detail.slice(UNREADABLE.length), form);
+  const member = MEMBER.exec(detail)?.[1]?.toLowerCase();
+  if (member !== undefined && BY_MEMBER[member]) return BY_MEMBER[member];
+  return code.startsWith('image-') ? 'image' : BY_CODE[code];
+}
+
+// A value that could not be read at all is quoted, without its member: it stands where it was typed.
+function fieldWith(sentence: string, form: Form): Field | undefined {
+  if (sentence.startsWith('the name ')) return 'name';
+  const quoted = /^"(.*?)"/.exec(sentence)?.[1];
+  if (quoted === undefined) return undefined;
+  const typed: [Field, string][] = [
+    ['memory', form.memory],
+    ['diskSize', form.diskSize],
+    ['publish', form.publish],
+  ];
+  return typed.find(([, text]) => lines(text).includes(quoted))?.[0];
 }
 
 /** The objection without the member's name, which the field already says. */
-export function objection(problem: Problem): string {
-  const text = problem.detail.replace(/^`?(?:spec\.)?[a-zA-Z.]+`?(?:\[\d+\])?: /, '');
+export function objection({ detail }: Problem): string {
+  const text = detail.startsWith(UNREADABLE)
+    ? detail.slice(UNREADABLE.length)
+    : detail.replace(MEMBER, '');
   return text.charAt(0).toUpperCase() + text.slice(1);
 }

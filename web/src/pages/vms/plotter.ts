@@ -12,11 +12,13 @@ export interface PlotOptions {
 export type Columns = [number[], ...number[][]];
 
 const HEIGHT = 96;
-/** Seconds that a plot shows. */
-const SPAN = 300;
+/** Seconds that a plot shows while there is little to show. */
+const LEAST_SPAN = 60;
 
+/** `−40 s`, `−2.5 min`. */
 function ago(seconds: number): string {
-  return `−${Math.round(seconds / 60)} min`;
+  if (seconds < 90) return `−${Math.round(seconds)} s`;
+  return `−${Math.round(seconds / 6) / 10} min`;
 }
 
 /** A plot in `element`, as wide as it; the caller gives it data and destroys it. */
@@ -43,7 +45,12 @@ export function plot(element: HTMLElement, options: PlotOptions): uPlot {
       legend: { show: false },
       cursor: { show: false },
       scales: {
-        x: { range: (_, __, latest) => [(latest ?? 0) - SPAN, latest ?? 0] },
+        x: {
+          range: (_, first, latest) => [
+            Math.min(first ?? 0, (latest ?? 0) - LEAST_SPAN),
+            latest ?? 0,
+          ],
+        },
         y: { range: (_, __, top) => [0, options.max ?? Math.max(top ?? 0, 1)] },
       },
       axes: [
@@ -53,7 +60,8 @@ export function plot(element: HTMLElement, options: PlotOptions): uPlot {
           stroke: quiet,
           grid: { show: false },
           ticks: { show: false },
-          splits: (_, __, ___, latest) => [latest - 240, latest - 120],
+          splits: (_, __, first, latest) =>
+            [0.75, 0.5, 0.25].map((s) => latest - s * (latest - first)),
           values: (plot, splits) => splits.map((at) => ago((plot.scales.x?.max ?? at) - at)),
         },
         {
