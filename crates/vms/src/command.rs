@@ -35,6 +35,9 @@ impl Machines {
             let mut stored = vm.stored();
             match self.registry().update(&mut stored).await {
                 Ok(_) => {
+                    if action == VmAction::Kill {
+                        self.interrupt(id);
+                    }
                     self.wake(id);
                     return Ok(stored);
                 }

@@ -9,8 +9,8 @@ use std::time::Duration;
 use kinglet_model::problem::ProblemKind;
 use kinglet_model::vm::VmUsage;
 use kinglet_model::{Id, Image, Problem, Revision, Vm};
-use kinglet_registry::Registry;
 use kinglet_registry::typed::{ResourceChange, TypedError};
+use kinglet_registry::{Registry, WatchError};
 use serde_json::json;
 use thiserror::Error;
 use tokio::sync::watch;
@@ -23,7 +23,7 @@ use crate::engine::Engine;
 use crate::engine::qemu::QemuEngine;
 use crate::folder::{self, Folder};
 use crate::keeper::{Handle, Shop};
-use crate::problem::{internal, no_vm, registry as registry_problem};
+use crate::problem::{no_vm, registry as registry_problem};
 use crate::usage::UsageGuard;
 
 /// How often figures are read while somebody watches.
@@ -241,6 +241,14 @@ impl Machines {
         }
     }
 
+    /// Has the VM's keeper look at it now, also if it waits for an answer of the engine.
+    pub(crate) fn interrupt(&self, id: Id) {
+        if let Some(keeper) = self.keepers().get(&id) {
+            keeper.interrupt.notify_one();
+        }
+        self.wake(id);
+    }
+
     /// Has the VM's keeper look at it now.
     pub(crate) fn wake(&self, id: Id) {
         if let Some(keeper) = self.keepers().get(&id) {
@@ -286,28 +294,40 @@ impl Machines {
         }
     }
 
-    fn spawn<F>(&self, task: impl FnOnce(Self, Revision) -> F, from: Revision)
+    /// Runs `task` until the VMs are let go of. When the log was compacted away under it, everything
+    /// is looked at and it begins anew from the present.
+    fn spawn<F>(&self, task: impl Fn(Self, Revision) -> F + Send + 'static, from: Revision)
     where
-        F: Future<Output = Result<(), Problem>> + Send + 'static,
+        F: Future<Output = Result<(), WatchError>> + Send + 'static,
     {
-        let stop = self.inner.stop.clone();
-        let task = task(self.clone(), from);
+        let (machines, stop) = (self.clone(), self.inner.stop.clone());
+        let follow = async move {
+            let mut from = from;
+            while let Err(error) = task(machines.clone(), from).await {
+                tracing::warn!(%error, "changes were missed; looking at every VM");
+                if !matches!(error, WatchError::Compacted { .. }) {
+                    tokio::time::sleep(SAMPLE).await;
+                }
+                from = machines.registry().current_revision();
+                machines
+                    .keepers()
+                    .values()
+                    .for_each(|keeper| keeper.wake.notify_one());
+            }
+        };
         self.inner.tasks.spawn(async move {
             tokio::select! {
                 () = stop.cancelled() => {}
-                ended = task => if let Err(problem) = ended {
-                    tracing::error!(%problem, "changes are not followed any more");
-                },
+                () = follow => {}
             }
         });
     }
 
     /// Wakes the keeper of each VM that is changed, by whomever.
-    async fn watch_vms(self, from: Revision) -> Result<(), Problem> {
+    async fn watch_vms(self, from: Revision) -> Result<(), WatchError> {
         let mut watch = self.registry().watch_kind::<Vm>(from.next());
         while let Some(batch) = watch.next().await {
-            let (_, changes) = batch.map_err(|error| internal(error.to_string()))?;
-            for change in changes {
+            for change in batch?.1 {
                 if let ResourceChange::Put { object, .. } = change {
                     self.adopt(object.metadata.id);
                     self.wake(object.metadata.id);
@@ -318,11 +338,10 @@ impl Machines {
     }
 
     /// Wakes the keepers of the VMs that use a changed image: one may be waiting for it.
-    async fn watch_images(self, from: Revision) -> Result<(), Problem> {
+    async fn watch_images(self, from: Revision) -> Result<(), WatchError> {
         let mut watch = self.registry().watch_kind::<Image>(from.next());
         while let Some(batch) = watch.next().await {
-            let (_, changes) = batch.map_err(|error| internal(error.to_string()))?;
-            for change in changes {
+            for change in batch?.1 {
                 if let ResourceChange::Put { object, .. } = change {
                     object
                         .status

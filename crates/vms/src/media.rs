@@ -28,7 +28,14 @@ impl Machines {
             let vm = self.expect(id, if_match).await?;
             vm.permit(VmAction::InsertMedia)?;
             let disc = find_for(self.registry(), image, ImageAction::InsertMedia).await?;
-            self.hold_disc(id, disc.clone()).await?;
+            let inside = vm
+                .spec
+                .media
+                .as_ref()
+                .and_then(|media| media.parse::<Id>().ok());
+            if inside != Some(disc.metadata.id) {
+                self.hold_disc(id, disc.clone()).await?;
+            }
             if let Some(vm) = self.set_media(vm, Some(disc)).await? {
                 return Ok(vm);
             }
@@ -53,9 +60,6 @@ impl Machines {
 
     async fn hold_disc(&self, id: Id, disc: Image) -> Result<(), Problem> {
         let target = self.folder(id).media(disc.metadata.id);
-        if target.exists() {
-            return Ok(());
-        }
         let files = self.files();
         let held = tokio::task::spawn_blocking(move || {
             let (file, place) = files.file(&disc)?;

@@ -152,6 +152,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
+    #[allow(clippy::zombie_processes, reason = "reaped through its descriptor")]
     async fn process_end_is_seen_and_its_status_read() {
         let child = Command::new("sleep").arg("1000").spawn().unwrap();
         let process = Process::open(child.id(), "boot").unwrap();

@@ -1,6 +1,8 @@
 //! A real Linux guest (Debian's kernel, BusyBox) on a real QEMU. Made by `cargo xtask guest --tiny`,
 //! or given by `KINGLET_GUEST_TINY`.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod rig;
 
 use std::fs::{self, File};
@@ -157,7 +159,12 @@ async fn devices(rig: &Rig, id: Id) {
     )
     .await;
     assert!(said.contains("root") && !said.contains("\n0\r"), "{said}");
-    let said = shell(rig, id, "dd if=/dev/vdb bs=1 skip=32808 count=6 2>/dev/null; cat /sys/block/vdb/ro").await;
+    let said = shell(
+        rig,
+        id,
+        "dd if=/dev/vdb bs=1 skip=32808 count=6 2>/dev/null; cat /sys/block/vdb/ro",
+    )
+    .await;
     assert!(said.contains("cidata") && said.contains('1'), "{said}");
 }
 

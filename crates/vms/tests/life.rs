@@ -1,5 +1,7 @@
 //! The life of VMs on a real QEMU, with guests of one sector.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod rig;
 
 use std::collections::BTreeMap;
@@ -393,5 +395,26 @@ async fn names_are_made_from_the_image_and_numbered() {
         .unwrap()
         .unwrap();
     assert_eq!(image.status.users.len(), 3);
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_that_does_not_answer_can_be_killed() {
+    let rig = Rig::new().await;
+    let image = rig
+        .image("disk", Format::Raw, &boot_sector("x", IDLE))
+        .await;
+    let id = rig.create(from_image(&image)).await.metadata.id;
+    let vm = rig.until_phase(id, VmPhase::Running).await;
+    signal(
+        vm.status.process.unwrap().pid,
+        rustix::process::Signal::STOP,
+    );
+    rig.machines.act(id, VmAction::Pause, None).await.unwrap();
+    rig.machines.act(id, VmAction::Kill, None).await.unwrap();
+    let begun = std::time::Instant::now();
+    let vm = rig.until_phase(id, VmPhase::Stopped).await;
+    assert_eq!(cause(&vm), ExitCause::Killed);
+    assert!(begun.elapsed() < PATIENCE / 3, "waited for an answer");
     rig.end().await;
 }

@@ -41,6 +41,8 @@ impl Keeper {
         if let Err(error) = self.shop.watcher.begin_run(&self.folder.console_log()) {
             tracing::warn!(vm = %self.id, %error, "the console's log cannot be bounded");
         }
+        let disc = vm.spec.media.as_ref().and_then(|media| media.parse().ok());
+        self.drop_other_discs(disc);
         let tap = self.tap(vm)?;
         vm.status.engine = Some(chosen.clone());
         let launch = Launch {

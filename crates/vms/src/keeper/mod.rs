@@ -50,6 +50,7 @@ pub(crate) struct Shop {
 #[derive(Clone)]
 pub(crate) struct Handle {
     pub(crate) wake: Arc<Notify>,
+    pub(crate) interrupt: Arc<Notify>,
     pub(crate) seat: Arc<Seat>,
     pub(crate) meter: Arc<Meter>,
     stop: CancellationToken,
@@ -68,6 +69,7 @@ impl Handle {
         let seat = shop.watcher.add(folder.console_log())?;
         let handle = Self {
             wake: Arc::default(),
+            interrupt: Arc::default(),
             seat,
             meter: Arc::default(),
             stop: stop.child_token(),
@@ -77,6 +79,7 @@ impl Handle {
             id,
             folder: folder.clone(),
             meter: Arc::clone(&handle.meter),
+            interrupt: Arc::clone(&handle.interrupt),
             process: None,
             session: None,
             changes: None,
@@ -104,6 +107,8 @@ pub(crate) struct Keeper {
     id: Id,
     folder: Folder,
     meter: Arc<Meter>,
+    /// A kill does not wait for an engine that does not answer.
+    interrupt: Arc<Notify>,
     process: Option<Process>,
     session: Option<Arc<dyn Session>>,
     /// What the session tells. Marked as seen before the guest is asked, so that nothing is missed.

@@ -8,7 +8,7 @@ use kinglet_model::{Id, Progress, Vm};
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::step::{Observed, Process as Seen, Shutdown};
+use super::step::{KILL_ASKED, Observed, Process as Seen, Shutdown, has};
 use super::{ASK_AGAIN, Keeper};
 use crate::engine::Guest;
 use crate::images;
@@ -54,10 +54,15 @@ impl Keeper {
         }
         let identity = self.process.as_ref().map(Process::identity);
         let recorded = identity.is_some() && identity == vm.status.process.as_ref();
-        Seen::Present {
-            recorded,
-            guest: self.ask_guest().await,
-        }
+        let interrupt = Arc::clone(&self.interrupt);
+        let guest = tokio::select! {
+            biased;
+            // What the guest does is of no interest any more.
+            () = async {}, if has(&vm.status, KILL_ASKED) => None,
+            () = interrupt.notified() => None,
+            guest = self.ask_guest() => guest,
+        };
+        Seen::Present { recorded, guest }
     }
 
     /// Who holds the VM's lock.

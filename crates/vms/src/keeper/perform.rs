@@ -96,7 +96,7 @@ impl Keeper {
     }
 
     /// Gives up the hold on discs that are in the drive no more.
-    fn drop_other_discs(&self, kept: Option<Id>) {
+    pub(super) fn drop_other_discs(&self, kept: Option<Id>) {
         let Ok(entries) = std::fs::read_dir(self.folder.path()) else {
             return;
         };

@@ -1,5 +1,5 @@
 //! A data folder, a registry in memory, a library of a few files, and guests of 512 bytes.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -44,9 +44,11 @@ pub struct Rig {
 
 impl Rig {
     pub async fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        fs::create_dir(folder.path().join("images")).unwrap();
-        let registry = Registry::in_memory();
+        Self::on(tempfile::tempdir().unwrap(), Registry::in_memory()).await
+    }
+
+    pub async fn on(folder: tempfile::TempDir, registry: Registry) -> Self {
+        let _ = fs::create_dir(folder.path().join("images"));
         let machines = open(folder.path(), &registry).await;
         Self {
             folder,
@@ -170,7 +172,7 @@ impl Drop for Rig {
     }
 }
 
-async fn open(folder: &Path, registry: &Registry) -> Machines {
+pub async fn open(folder: &Path, registry: &Registry) -> Machines {
     let host = HostFacts::find(KvmVerdict::Absent).unwrap();
     assert!(host.qemu.is_some(), "these tests need qemu-system-x86_64");
     let config = MachinesConfig::new(folder.join("data"), folder.join("run"));
@@ -196,8 +198,12 @@ pub fn processes_below(folder: &Path) -> Vec<u32> {
 }
 
 pub fn kill(pid: u32) {
+    signal(pid, rustix::process::Signal::KILL);
+}
+
+pub fn signal(pid: u32, signal: rustix::process::Signal) {
     let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
-    let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+    let _ = rustix::process::kill_process(pid, signal);
 }
 
 pub fn small() -> VmSpec {
