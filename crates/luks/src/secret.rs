@@ -70,21 +70,23 @@ impl Secret {
     /// # Errors
     /// `InvalidData` for more than [`LONGEST_KEY_FILE`] bytes; else what reading said.
     pub fn read_key_file(mut file: impl Read) -> io::Result<Self> {
-        let mut whole = Self::zeroed(LONGEST_KEY_FILE + 1);
+        let mut read = Self::zeroed(4096);
         let mut length = 0;
         loop {
-            match file.read(&mut whole.expose_mut()[length..]) {
-                Ok(0) => break,
+            if length == read.len() {
+                read = read.resized(2 * length);
+            }
+            match file.read(&mut read.expose_mut()[length..]) {
+                Ok(0) => return Ok(read.resized(length)),
                 Ok(count) => length += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
+            if length > LONGEST_KEY_FILE {
+                let message = format!("a key file has at most {LONGEST_KEY_FILE} bytes");
+                return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+            }
         }
-        if length > LONGEST_KEY_FILE {
-            let message = format!("a key file has at most {LONGEST_KEY_FILE} bytes");
-            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
-        }
-        Ok(Self::copy_of(&whole.expose()[..length]))
     }
 
     /// The bytes.
@@ -121,6 +123,14 @@ impl Secret {
     #[must_use]
     pub fn is_locked(&self) -> bool {
         self.locked
+    }
+
+    /// Another with as many of the bytes as fit into `length`, zeros behind them.
+    fn resized(&self, length: usize) -> Self {
+        let mut other = Self::zeroed(length);
+        let count = length.min(self.length);
+        other.expose_mut()[..count].copy_from_slice(&self.expose()[..count]);
+        other
     }
 }
 

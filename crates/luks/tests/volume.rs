@@ -1,0 +1,187 @@
+//! The volume beside a plain array of bytes, and beside the `xts-mode` crate on what lies on disk.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::io;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::thread;
+
+use aes::Aes256;
+use aes::cipher::KeyInit;
+use kinglet_luks::{CipherSpec, Secret, Segment, Volume};
+use proptest::prelude::*;
+use support::{Memory, pattern};
+use xts_mode::{Xts128, get_tweak_default};
+
+const LENGTH: usize = 64 << 10;
+const OFFSET: usize = 8192;
+
+fn segment(sector_size: u32) -> Segment {
+    Segment {
+        offset: OFFSET as u64,
+        size: None,
+        iv_tweak: 1 << 40,
+        cipher: CipherSpec::XTS,
+        sector_size,
+    }
+}
+
+fn volume(length: usize, sector_size: u32) -> Volume<Memory> {
+    let storage = Memory::of(pattern(OFFSET + length, 1));
+    Volume::new(storage, &segment(sector_size), &key()).unwrap()
+}
+
+fn key() -> Secret {
+    Secret::copy_of(&pattern(64, 2))
+}
+
+fn read_all(volume: &Volume<Memory>) -> Vec<u8> {
+    let mut bytes = vec![0; volume.length() as usize];
+    volume.read_exact_at(&mut bytes, 0).unwrap();
+    bytes
+}
+
+/// What the whole data decrypts to, by another implementation.
+fn oracle(encrypted: &[u8], sector_size: usize) -> Vec<u8> {
+    let key = key();
+    let half = |half: &[u8]| Aes256::new_from_slice(half).unwrap();
+    let xts = Xts128::new(half(&key.expose()[..32]), half(&key.expose()[32..]));
+    let mut plain = encrypted.to_vec();
+    for (index, sector) in plain.chunks_mut(sector_size).enumerate() {
+        let number = (1_u128 << 40) + (index * sector_size / 512) as u128;
+        xts.decrypt_sector(sector, get_tweak_default(number));
+    }
+    plain
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Read(usize, usize),
+    Write(usize, usize, u64),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let range = (0..LENGTH).prop_flat_map(|start| (Just(start), 0..=(LENGTH - start).min(20_000)));
+    let step = (range, any::<u64>(), any::<bool>()).prop_map(|((start, length), seed, write)| {
+        if write {
+            Step::Write(start, length, seed)
+        } else {
+            Step::Read(start, length)
+        }
+    });
+    prop::collection::vec(step, 1..20)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn volume_behaves_like_plain_bytes(
+        sector_size in prop::sample::select(vec![512_u32, 1024, 2048, 4096]),
+        steps in steps(),
+    ) {
+        let volume = volume(LENGTH, sector_size);
+        let before = volume.storage().contents()[..OFFSET].to_vec();
+        let mut model = read_all(&volume);
+        for step in steps {
+            match step {
+                Step::Read(start, length) => {
+                    let mut bytes = vec![0; length];
+                    volume.read_exact_at(&mut bytes, start as u64).unwrap();
+                    prop_assert_eq!(&bytes, &model[start..start + length]);
+                }
+                Step::Write(start, length, seed) => {
+                    let bytes = pattern(length, seed);
+                    volume.write_all_at(&bytes, start as u64).unwrap();
+                    model[start..start + length].copy_from_slice(&bytes);
+                }
+            }
+        }
+        let contents = volume.storage().contents();
+        prop_assert_eq!(&contents[..OFFSET], &before[..]);
+        prop_assert_eq!(oracle(&contents[OFFSET..], sector_size as usize), model);
+    }
+}
+
+#[test]
+fn volume_on_several_processors_writes_the_same_bytes() {
+    // Not a multiple of what a thread takes, and more than is written at once.
+    let length = (9 << 20) + 3 * 4096;
+    let data = pattern(length, 3);
+    let [one, many] = [1, 5].map(|threads| {
+        let volume = volume(length, 4096).with_threads(NonZeroUsize::new(threads).unwrap());
+        volume.write_all_at(&data, 0).unwrap();
+        assert!(read_all(&volume) == data);
+        volume.into_storage().contents()
+    });
+    assert!(one == many);
+    assert!(oracle(&one[OFFSET..OFFSET + (1 << 20)], 4096) == data[..1 << 20]);
+}
+
+#[test]
+fn volume_beyond_its_end_is_refused_and_nothing_written() {
+    let volume = volume(LENGTH, 4096);
+    let before = volume.storage().contents();
+    let end = LENGTH as u64;
+    for (offset, length) in [
+        (end, 1),
+        (end - 1, 2),
+        (u64::MAX, 2),
+        (u64::MAX - 1, 1),
+        (0, LENGTH + 1),
+    ] {
+        let mut bytes = vec![0; length];
+        let read = volume.read_exact_at(&mut bytes, offset).unwrap_err();
+        assert_eq!(read.kind(), io::ErrorKind::UnexpectedEof);
+        let write = volume.write_all_at(&bytes, offset).unwrap_err();
+        assert_eq!(write.kind(), io::ErrorKind::WriteZero);
+    }
+    volume.read_exact_at(&mut [], end).unwrap();
+    assert!(volume.storage().contents() == before);
+}
+
+#[test]
+fn volume_ends_with_its_last_whole_sector() {
+    assert_eq!(volume(LENGTH + 4095, 4096).length(), LENGTH as u64);
+    assert_eq!(volume(LENGTH + 4095, 512).length(), LENGTH as u64 + 7 * 512);
+    let short = Memory::of(vec![0; OFFSET - 1]);
+    assert!(Volume::new(short, &segment(512), &key()).is_err());
+    let sized = Segment {
+        size: Some(LENGTH as u64 + 4096),
+        ..segment(4096)
+    };
+    assert!(Volume::new(Memory::of(vec![0; OFFSET + LENGTH]), &sized, &key()).is_err());
+}
+
+#[test]
+fn volume_written_by_many_at_once_loses_no_byte() {
+    let volume = Arc::new(volume(LENGTH, 4096));
+    // Every thread has its own bytes of every sector; one writes whole sectors beside them.
+    let writers: Vec<_> = (0..4_usize)
+        .map(|thread| {
+            let volume = Arc::clone(&volume);
+            thread::spawn(move || {
+                for sector in 0..15 {
+                    let place = sector * 4096 + thread * 1000;
+                    let bytes = pattern(1000, (thread * 100 + sector) as u64);
+                    volume.write_all_at(&bytes, place as u64).unwrap();
+                    volume.write_all_at(&pattern(4096, 77), 15 * 4096).unwrap();
+                }
+            })
+        })
+        .collect();
+    for writer in writers {
+        writer.join().unwrap();
+    }
+    let bytes = read_all(&volume);
+    for sector in 0..15 {
+        for thread in 0..4 {
+            let place = sector * 4096 + thread * 1000;
+            assert!(bytes[place..place + 1000] == pattern(1000, (thread * 100 + sector) as u64));
+        }
+    }
+    assert!(bytes[15 * 4096..] == pattern(4096, 77));
+}
