@@ -67,7 +67,7 @@ async fn perform(shelf: &Shelf, act: &Act) {
         Act::Create(name, seed) => fs::write(place(root, *name), disk(*seed)),
         Act::Append(name) => {
             let file = File::options().append(true).open(place(root, *name));
-            file.and_then(|mut file| std::io::Write::write_all(&mut file, b"more"))
+            file.and_then(|mut file| std::io::Write::write_all(&mut file, &[1; 512]))
         }
         Act::Rename(from, to) => fs::rename(place(root, *from), place(root, *to)),
         // Onto itself would empty the file, and an empty one is damaged.
