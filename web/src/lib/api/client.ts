@@ -102,6 +102,7 @@ export const api = {
   insertMedia: (id: string, image: string) =>
     json<Vm>('PUT', `/vms/${at(id)}/media`, { body: { image } }),
   ejectMedia: (id: string) => json<Vm>('DELETE', `/vms/${at(id)}/media`),
+  consoleLog: async (id: string) => (await send('GET', `/vms/${at(id)}/console/log`)).text(),
   deleteVm: (id: string, ifMatch: number) => send('DELETE', `/vms/${at(id)}`, { ifMatch }),
 
   signIn: (token: string) => send('POST', '/session', { body: { token } }),

@@ -32,7 +32,13 @@ const open = (path: string) => {
   sockets.push(socket);
   return socket;
 };
-const handlers = () => ({ output: vi.fn(), gap: vi.fn(), link: vi.fn(), writer: vi.fn() });
+const handlers = () => ({
+  output: vi.fn(),
+  gap: vi.fn(),
+  link: vi.fn(),
+  writer: vi.fn(),
+  expected: vi.fn(() => true),
+});
 
 beforeEach(() => {
   sockets = [];
@@ -76,6 +82,16 @@ test('an end is an end, and so is closing', () => {
   sockets[0]?.open();
   expect(sockets[0]?.sent).toEqual([]);
   sockets[0]?.control({ type: 'ended' });
+  sockets[0]?.close();
+  vi.advanceTimersByTime(60_000);
+  expect(sockets).toHaveLength(1);
+  expect(got.link).toHaveBeenLastCalledWith('ended');
+});
+
+test('nobody knocks at a console that is gone', () => {
+  const got = handlers();
+  new ConsoleConnection('a', got, false, open);
+  got.expected.mockReturnValue(false);
   sockets[0]?.close();
   vi.advanceTimersByTime(60_000);
   expect(sockets).toHaveLength(1);

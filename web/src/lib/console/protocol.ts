@@ -11,6 +11,8 @@ export interface ConsoleHandlers {
   gap(): void;
   link(link: Link): void;
   writer(writer: Writer, reason?: string): void;
+  /** Whether the VM still has a console, so that a lost connection is worth another. */
+  expected(): boolean;
 }
 
 /** The part of `WebSocket` that is used, so that a test can stand in for it. */
@@ -104,15 +106,23 @@ export class ConsoleConnection {
     } else if (message.type === 'writer') {
       this.handlers.writer(message.granted ? 'mine' : 'other', message.reason);
     } else {
-      this.#ended = true;
-      this.handlers.writer('none');
-      this.handlers.link('ended');
+      this.#end();
     }
+  }
+
+  #end(): void {
+    this.#ended = true;
+    this.handlers.writer('none');
+    this.handlers.link('ended');
   }
 
   #lost(): void {
     this.#open = false;
     if (this.#closed || this.#ended) return;
+    if (!this.handlers.expected()) {
+      this.#end();
+      return;
+    }
     this.handlers.link('reconnecting');
     this.handlers.writer('unknown');
     this.#timer = setTimeout(() => this.#connect(), this.#wait);
