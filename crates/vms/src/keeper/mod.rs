@@ -146,32 +146,45 @@ impl Keeper {
         }
     }
 
-    /// Brings the VM's status to its spec, as far as can be done without waiting.
+    /// Brings the VM's status to its spec, as far as can be done without waiting for something to
+    /// happen. A kill cuts off what is being done, as a crash could, and has it decided anew.
     async fn reconcile(&mut self) -> Rest {
+        let interrupt = Arc::clone(&self.interrupt);
         loop {
-            let vm = match self.shop.registry.fetch::<Vm>(self.id).await {
-                Ok(Some(vm)) => vm,
-                Ok(None) => return Rest::Gone,
-                Err(error) => return self.failed("read", &error),
+            let rest = tokio::select! {
+                biased;
+                () = interrupt.notified() => None,
+                rest = self.pass() => rest,
             };
-            let seen = self.observe(&vm).await;
-            let step = next_step(&vm.spec, &vm.status, &seen);
-            tracing::debug!(vm = %vm.metadata.name, phase = %vm.status.phase, ?seen, ?step, "reconcile");
-            self.tell_progress(&vm);
-            match step {
-                Step::Rest => return self.rest(&vm),
-                Step::LookAgain => return Rest::Until(Instant::now() + AGAIN),
-                Step::Remove => match self.remove(vm).await {
-                    Ok(true) => return Rest::Gone,
-                    Ok(false) => {}
-                    Err(error) => return self.failed("remove", &error),
-                },
-                step => match self.perform(vm, step).await {
-                    // Stale: somebody else changed it; decide anew.
-                    Ok(()) | Err(TypedError::Stale { .. } | TypedError::Missing { .. }) => {}
-                    Err(error) => return self.failed("update", &error),
-                },
+            if let Some(rest) = rest {
+                return rest;
             }
+        }
+    }
+
+    /// Looks, decides, does one step. `None`: there may be more to do.
+    async fn pass(&mut self) -> Option<Rest> {
+        let vm = match self.shop.registry.fetch::<Vm>(self.id).await {
+            Ok(Some(vm)) => vm,
+            Ok(None) => return Some(Rest::Gone),
+            Err(error) => return Some(self.failed("read", &error)),
+        };
+        let seen = self.observe(&vm).await;
+        let step = next_step(&vm.spec, &vm.status, &seen);
+        tracing::debug!(vm = %vm.metadata.name, phase = %vm.status.phase, ?seen, ?step, "reconcile");
+        self.tell_progress(&vm);
+        match step {
+            Step::Rest => Some(self.rest(&vm)),
+            Step::LookAgain => Some(Rest::Until(Instant::now() + AGAIN)),
+            Step::Remove => match self.remove(vm).await {
+                Ok(gone) => gone.then_some(Rest::Gone),
+                Err(error) => Some(self.failed("remove", &error)),
+            },
+            step => match self.perform(vm, step).await {
+                // Stale: somebody else changed it; decide anew.
+                Ok(()) | Err(TypedError::Stale { .. } | TypedError::Missing { .. }) => None,
+                Err(error) => Some(self.failed("update", &error)),
+            },
         }
     }
 

@@ -54,13 +54,11 @@ impl Keeper {
         }
         let identity = self.process.as_ref().map(Process::identity);
         let recorded = identity.is_some() && identity == vm.status.process.as_ref();
-        let interrupt = Arc::clone(&self.interrupt);
-        let guest = tokio::select! {
-            biased;
-            // What the guest does is of no interest any more.
-            () = async {}, if has(&vm.status, KILL_ASKED) => None,
-            () = interrupt.notified() => None,
-            guest = self.ask_guest() => guest,
+        let guest = if has(&vm.status, KILL_ASKED) {
+            // Of no interest any more, and it may not answer.
+            None
+        } else {
+            self.ask_guest().await
         };
         Seen::Present { recorded, guest }
     }
@@ -126,7 +124,8 @@ impl Keeper {
     }
 
     async fn media_right(&self, vm: &Vm) -> bool {
-        if !matches!(vm.status.phase, VmPhase::Running | VmPhase::Paused) {
+        let matters = matches!(vm.status.phase, VmPhase::Running | VmPhase::Paused);
+        if !matters || has(&vm.status, KILL_ASKED) {
             return true;
         }
         let Some(session) = &self.session else {
