@@ -104,7 +104,8 @@ pub fn next_step(spec: &VmSpec, status: &VmStatus, seen: &Observed) -> Step {
         Process::Present { recorded, guest } => match status.phase {
             VmPhase::Stopped | VmPhase::Waiting | VmPhase::Failed | VmPhase::Deleting => Step::Kill,
             _ if !recorded => Step::Record,
-            _ if has(status, KILL_ASKED) && status.phase == VmPhase::Stopping => Step::Kill,
+            VmPhase::Stopping if has(status, KILL_ASKED) => Step::Kill,
+            _ if has(status, KILL_ASKED) => Step::Move(VmEvent::Stop, None),
             phase => present(phase, spec, status, seen, guest.as_ref()),
         },
     }

@@ -146,11 +146,14 @@ fn a_vm_at_rest_is_as_it_is_wanted_or_waits_for_something() {
 fn a_kill_that_was_asked_for_is_done_also_after_a_crash_of_the_program() {
     each(|spec, status, seen, step| {
         let present = matches!(seen.process, Process::Present { recorded: true, .. });
-        if !present || !has(status, KILL_ASKED) || spec.power != Power::Off {
+        if !present || !has(status, KILL_ASKED) {
             return;
         }
-        if status.phase == VmPhase::Stopping {
-            assert_eq!(*step, Step::Kill);
+        match status.phase {
+            VmPhase::Starting | VmPhase::Running | VmPhase::Paused => {
+                assert_eq!(*step, Step::Move(VmEvent::Stop, None), "{spec:?}");
+            }
+            _ => assert_eq!(*step, Step::Kill),
         }
     });
 }
