@@ -55,6 +55,7 @@ const JUDGES: &[&str] = &[
     "gzip",
     "openssh-client",
     "python3",
+    "python3-venv",
     "rsync",
     "squashfs-tools",
     "sqlite3",
