@@ -418,3 +418,27 @@ async fn an_engine_that_does_not_answer_can_be_killed() {
     assert!(begun.elapsed() < PATIENCE / 3, "waited for an answer");
     rig.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vm_boots_by_uefi_with_variables_of_its_own_and_from_media_without_a_disk() {
+    let rig = Rig::new().await;
+    let disc = rig.image("disc", Format::Iso, &vec![0; 1 << 20]).await;
+    let spec = VmSpec {
+        memory: Size::mib(128),
+        media: Some("disc".to_owned()),
+        boot: kinglet_model::vm::Boot::Firmware {
+            firmware: kinglet_model::vm::Firmware::Uefi,
+        },
+        ..small()
+    };
+    let id = rig.create(spec).await.metadata.id;
+    rig.until_phase(id, VmPhase::Running).await;
+    rig.hear(id, 0, "BdsDxe").await;
+    assert!(rig.vm_folder(id).join("ovmf-vars.fd").exists());
+    assert!(
+        rig.vm_folder(id)
+            .join(format!("media-{}.iso", disc.metadata.id))
+            .exists()
+    );
+    rig.end().await;
+}
