@@ -51,6 +51,13 @@ pub enum Error {
         needed: u64,
     },
 
+    /// Part of the slot's key material cannot be what was written: it is constant, or cut off.
+    #[error(
+        "key slot {0} is damaged, part of its key material was overwritten; restore a header backup \
+         to open it again"
+    )]
+    DamagedSlot(SlotNumber),
+
     /// No slot opens with it.
     #[error("the passphrase or key file opens no key slot of this container")]
     WrongPassphrase,

@@ -1,5 +1,7 @@
 //! One key slot: getting the volume key out of it, and putting it in.
 
+use std::io;
+
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
@@ -24,15 +26,32 @@ pub(crate) fn open(
     limits: &Limits,
 ) -> Result<Secret, Error> {
     slot.cost.check(number, limits)?;
+    let mut material = read_material(number, slot, storage)?;
     let cipher = area_cipher(slot, passphrase)?;
-    let length = slot.material_length();
-    let mut material = Secret::zeroed(length.next_multiple_of(SECTOR));
-    storage
-        .read_exact_at(material.expose_mut(), slot.area.offset)
-        .map_err(Error::io("reading the key slot"))?;
     cipher.decrypt(0, material.expose_mut());
-    let material = Secret::copy_of(&material.expose()[..length]);
+    let material = Secret::copy_of(&material.expose()[..slot.material_length()]);
     Ok(antiforensic::merge(&material, slot.key_size, slot.af_hash))
+}
+
+/// The slot's area as it is on disk, after a look at whether it can be whole.
+fn read_material(
+    number: SlotNumber,
+    slot: &Keyslot,
+    storage: &impl Storage,
+) -> Result<Secret, Error> {
+    let mut material = Secret::zeroed(slot.material_length().next_multiple_of(SECTOR));
+    match storage.read_exact_at(material.expose_mut(), slot.area.offset) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            return Err(Error::DamagedSlot(number));
+        }
+        other => other.map_err(Error::io("reading the key slot"))?,
+    }
+    // Encrypted noise has no sector of one byte only; a disk that was written over has.
+    let constant = |sector: &[u8]| sector.iter().all(|byte| *byte == sector[0]);
+    if material.expose().chunks_exact(SECTOR).any(constant) {
+        return Err(Error::DamagedSlot(number));
+    }
+    Ok(material)
 }
 
 /// Writes `key` into the slot's area, under `passphrase`, durably.

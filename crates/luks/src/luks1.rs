@@ -21,6 +21,9 @@ const SLOT_DISABLED: u32 = 0x0000_DEAD;
 /// Most stripes that are accepted; every writer uses 4000.
 const MOST_STRIPES: u32 = 16_000;
 
+/// Where the last key slot ends at most: far more than eight slots of the longest key take.
+const LONGEST_HEADER: u64 = 128 << 20;
+
 /// Reads the header from its first bytes.
 pub(crate) fn parse(bytes: &[u8; LENGTH]) -> Result<Metadata, Error> {
     let name = format!("{}-{}", text(bytes, 8, 32)?, text(bytes, 40, 32)?);
@@ -57,7 +60,7 @@ pub(crate) fn parse(bytes: &[u8; LENGTH]) -> Result<Metadata, Error> {
             salt: bytes[132..164].to_vec(),
             digest: bytes[112..132].to_vec(),
         },
-        header_length: header_length(bytes, key_size),
+        header_length: header_length(bytes, key_size)?,
     })
 }
 
@@ -125,14 +128,17 @@ fn parse_slot(bytes: &[u8; LENGTH], place: usize, common: &Common) -> Result<Key
 
 /// The end of the last slot's key material, used or not, in whole pages of memory, as a backup by
 /// `cryptsetup` has it.
-fn header_length(bytes: &[u8; LENGTH], key_size: usize) -> u64 {
+fn header_length(bytes: &[u8; LENGTH], key_size: usize) -> Result<u64, Error> {
     let end_of = |index| {
         let place = slot_place(index);
         let stripes = number(bytes, place + 44).min(MOST_STRIPES);
         u64::from(number(bytes, place + 40)) + material_sectors(key_size, stripes)
     };
     let end = (0..SLOTS).map(end_of).max().unwrap_or_default() * SECTOR;
-    end.next_multiple_of(rustix::param::page_size() as u64)
+    if end > LONGEST_HEADER {
+        return Err(broken(format!("its key slots end at byte {end}")));
+    }
+    Ok(end.next_multiple_of(rustix::param::page_size() as u64))
 }
 
 fn material_sectors(key_size: usize, stripes: u32) -> u64 {

@@ -1,8 +1,8 @@
 //! What a container lies on: a file, or whatever else holds bytes at offsets.
 
 use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt;
+use std::io::{self, Seek, SeekFrom};
+use std::os::unix::fs::{FileExt, FileTypeExt};
 use std::sync::Arc;
 
 /// Bytes at offsets that can be made durable.
@@ -37,10 +37,13 @@ pub trait Storage {
 
 impl Storage for File {
     fn length(&self) -> io::Result<u64> {
-        use std::io::{Seek, SeekFrom};
-        // Metadata says 0 for a block device; its end says how long it is. No other method here uses
-        // the file's position.
-        (&mut &*self).seek(SeekFrom::End(0))
+        let metadata = self.metadata()?;
+        if metadata.file_type().is_block_device() {
+            // Its metadata says 0; its end says how long it is. Nothing here uses the position.
+            (&mut &*self).seek(SeekFrom::End(0))
+        } else {
+            Ok(metadata.len())
+        }
     }
 
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {

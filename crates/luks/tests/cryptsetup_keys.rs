@@ -299,6 +299,80 @@ fn keys_we_manage_on_theirs_open_with_theirs() {
 }
 
 #[test]
+fn members_we_do_not_know_are_kept() {
+    let bench = Bench::new();
+    let image = bench.image("image", 20 * MIB);
+    let (path, first) = (image.to_str().unwrap(), bench.key_file("first"));
+    let label = ["--label", "kept", "--subsystem", "too"];
+    let format = ["luksFormat", "--key-file", &first];
+    cryptsetup(&[&format[..], &label, &CHEAP_ARGON2, &[path]].concat());
+    let token = bench.path("token");
+    fs::write(
+        &token,
+        r#"{"type":"somebody","keyslots":["0"],"secret":["of",1,null]}"#,
+    )
+    .unwrap();
+    cryptsetup(&[
+        "token",
+        "import",
+        "--json-file",
+        token.to_str().unwrap(),
+        path,
+    ]);
+
+    let mut container = Container::open(open_file(&image), limits()).unwrap();
+    let key = container.unlock(&secret("first")).unwrap().key;
+    container.add_key(&key, &secret("second"), CHEAP).unwrap();
+    let exported = |slots: serde_json::Value| {
+        let json = cryptsetup(&["token", "export", "--token-id", "0", path]);
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        let secret = serde_json::json!(["of", 1, null]);
+        assert_eq!((&json["secret"], &json["keyslots"]), (&secret, &slots));
+    };
+    exported(serde_json::json!(["0"]));
+    container.remove_key(0).unwrap();
+    exported(serde_json::json!([]));
+    let dump = cryptsetup(&["luksDump", path]);
+    assert!(dump.contains("kept") && dump.contains("too"), "{dump}");
+}
+
+#[test]
+fn slot_priorities_are_heeded_and_kept() {
+    let bench = Bench::new();
+    let image = bench.image("image", 20 * MIB);
+    let path = image.to_str().unwrap();
+    let options = FormatOptions::new(4 * MIB, PBKDF2);
+    let (mut container, key) =
+        Container::format(open_file(&image), &options, &secret("key"), limits()).unwrap();
+    container.add_key(&key, &secret("key"), PBKDF2).unwrap();
+    container.add_key(&key, &secret("key"), PBKDF2).unwrap();
+    cryptsetup(&["config", "--key-slot", "2", "--priority", "prefer", path]);
+    cryptsetup(&["config", "--key-slot", "0", "--priority", "ignore", path]);
+
+    let mut container = Container::open(open_file(&image), limits()).unwrap();
+    assert_eq!(container.unlock(&secret("key")).unwrap().slot, 2);
+    container
+        .change_key(2, &key, &secret("changed"), CHEAP)
+        .unwrap();
+    container
+        .change_key(0, &key, &secret("hidden"), CHEAP)
+        .unwrap();
+    assert_eq!(container.unlock(&secret("changed")).unwrap().slot, 2);
+    assert!(matches!(
+        container.unlock(&secret("hidden")),
+        Err(Error::WrongPassphrase)
+    ));
+    assert_eq!(container.unlock_slot(0, &secret("hidden")).unwrap().slot, 0);
+    let dump = cryptsetup(&["luksDump", path]);
+    for priority in ["ignored", "normal", "preferred"] {
+        assert_eq!(dump.matches(priority).count(), 1, "{priority} in {dump}");
+    }
+    // The slot that is only tried when named does not count as a way in.
+    container.remove_key(1).unwrap();
+    assert!(matches!(container.remove_key(2), Err(Error::LastSlot(2))));
+}
+
+#[test]
 fn keys_fill_all_32_slots_and_no_more() {
     let bench = Bench::new();
     let image = bench.image("image", 20 * MIB);

@@ -190,7 +190,7 @@ fn argon2_of_a_tebibyte_is_refused_with_figures() {
     let mut document = document();
     document["keyslots"]["0"]["kdf"]["memory"] = json!(1 << 30);
     let mut bytes = with_json(&document.to_string());
-    bytes.resize(4 << 20, 0);
+    bytes.extend(support::pattern(1 << 20, 1));
     let limits = Limits::for_memory(8 << 30);
     let container = Container::open(Memory::of(bytes), limits).unwrap();
     let error = container.unlock(&secret("wrong")).unwrap_err();
@@ -198,6 +198,23 @@ fn argon2_of_a_tebibyte_is_refused_with_figures() {
         error.to_string(),
         "opening key slot 0 takes 1048576 MiB of memory, more than the 4096 MiB this host allows"
     );
+}
+
+#[test]
+fn slot_written_over_is_told_with_its_remedy() {
+    let mut bytes = corpus(LUKS2);
+    bytes.extend(support::pattern(1 << 20, 1));
+    let opened = |bytes: &[u8]| {
+        let container = Container::open(Memory::of(bytes.to_vec()), TIGHT).unwrap();
+        container.unlock(&secret("wrong")).unwrap_err()
+    };
+    assert!(matches!(opened(&bytes), Error::WrongPassphrase));
+    bytes[40_960..41_472].fill(0xff);
+    let error = opened(&bytes);
+    assert!(matches!(error, Error::DamagedSlot(0)), "{error}");
+    assert!(error.to_string().contains("header backup"), "{error}");
+    let cut = opened(&bytes[..100_000]);
+    assert!(matches!(cut, Error::DamagedSlot(0)), "{cut}");
 }
 
 #[test]
@@ -329,7 +346,7 @@ proptest! {
         prop_assume!(json.len() < COPY - 4096);
         let mut bytes = with_json(&json);
         // With key slots, so that opening them is tried.
-        bytes.resize(1 << 20, 0x5a);
+        bytes.extend(support::pattern(1 << 20, 2));
         let _ = exercise(bytes);
     }
 }

@@ -118,7 +118,7 @@ impl<S: Storage> Container<S> {
     /// it with that key. What was before the data offset is overwritten; the data is left as it is,
     /// and reads as noise. `limits` are those for opening it again here.
     ///
-    /// Nothing is a container before the last write, so a call cut off leaves none.
+    /// The header is the last that is written: a call cut off leaves no container, or a whole one.
     ///
     /// # Errors
     /// [`Error::EmptyPassphrase`], [`Error::BadOption`], [`Error::TooCostly`]; or writing failed.

@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::kdf::Cost;
 use crate::keyslot;
 use crate::luks2::copies::Copies;
-use crate::metadata::{Area, Priority, SlotNumber};
+use crate::metadata::{Area, Keyslot, Priority, SlotNumber};
 use crate::secret::{Secret, fill_random};
 use crate::storage::Storage;
 
@@ -45,6 +45,12 @@ impl<S: Storage> Container<S> {
         cost: Cost,
     ) -> Result<(), Error> {
         let old = self.area_of(number)?;
+        if let Some(reason) = self.metadata().unusable.get(&number) {
+            return Err(Error::UnusableSlot {
+                slot: number,
+                reason: reason.clone(),
+            });
+        }
         self.put_key(number, key, passphrase, cost)?;
         self.wipe_area(old)
     }
@@ -58,7 +64,7 @@ impl<S: Storage> Container<S> {
     pub fn remove_key(&mut self, number: SlotNumber) -> Result<(), Error> {
         let area = self.area_of(number)?;
         let copies = self.luks2()?;
-        let opens = |(other, slot): (&SlotNumber, &crate::metadata::Keyslot)| {
+        let opens = |(other, slot): (&SlotNumber, &Keyslot)| {
             *other != number && slot.priority > Priority::Ignore
         };
         if copies.metadata.keyslots.contains_key(&number)
@@ -91,7 +97,10 @@ impl<S: Storage> Container<S> {
             size: copies.metadata.header_length - offset,
         };
         let mut document = copies.document.clone();
-        let slot = new_keyslot(cost, key.len(), &document, all)?;
+        let mut slot = new_keyslot(cost, key.len(), &document, all)?;
+        if let Some(old) = copies.metadata.keyslots.get(&number) {
+            slot.priority = old.priority;
+        }
         document.remove_keyslot(number);
         document.add_keyslot(number, &slot);
         copies.check_unchanged(&self.storage)?;

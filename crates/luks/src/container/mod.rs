@@ -87,17 +87,23 @@ impl<S: Storage> Container<S> {
         }
     }
 
-    /// Tries `passphrase` (or the bytes of a key file) at each slot in order of priority.
+    /// Tries `passphrase` (or the bytes of a key file) at each slot in order of priority. Each slot
+    /// tried may cost up to the limits.
     ///
     /// # Errors
-    /// [`Error::WrongPassphrase`] when none opens; [`Error::TooCostly`] or [`Error::OutOfMemory`] when
-    /// none opens and at least one was not tried for that; or reading failed.
+    /// [`Error::WrongPassphrase`] when none opens; [`Error::TooCostly`], [`Error::OutOfMemory`] or
+    /// [`Error::DamagedSlot`] when none opens and at least one could not be tried for that; or
+    /// reading failed.
     pub fn unlock(&self, passphrase: &Secret) -> Result<Unlocked, Error> {
         let mut refused = None;
         for slot in self.metadata().slots_to_try() {
             match self.unlock_slot(slot, passphrase) {
                 Err(Error::WrongPassphrase) => {}
-                Err(error @ (Error::TooCostly { .. } | Error::OutOfMemory { .. })) => {
+                Err(
+                    error @ (Error::TooCostly { .. }
+                    | Error::OutOfMemory { .. }
+                    | Error::DamagedSlot(_)),
+                ) => {
                     refused.get_or_insert(error);
                 }
                 other => return other,

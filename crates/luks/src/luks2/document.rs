@@ -8,7 +8,7 @@ use super::json::base64;
 pub(crate) use super::resolve::{Fault, resolve};
 use super::{AREA_ALIGNMENT, MOST_SLOTS};
 use crate::kdf::Cost;
-use crate::metadata::{Area, Digest, Keyslot, Segment, SlotNumber};
+use crate::metadata::{Area, Digest, Keyslot, Priority, Segment, SlotNumber};
 
 /// The JSON behind a binary header, as it was read.
 #[derive(Debug, Clone, PartialEq)]
@@ -184,6 +184,11 @@ fn keyslot_json(slot: &Keyslot) -> Value {
             "key_size": slot.area_key_size,
         },
         "kdf": kdf_json(&slot.cost, &slot.salt),
+        "priority": match slot.priority {
+            Priority::Ignore => 0,
+            Priority::Normal => 1,
+            Priority::Prefer => 2,
+        },
     })
 }
 

@@ -1,16 +1,17 @@
 //! From a passphrase to the key of a slot, at a cost that is bounded on both sides: high enough to
 //! make guessing slow, never more than the host can give.
 
+mod memory_hard;
+
 use std::time::{Duration, Instant};
 
-use argon2::{Algorithm, Argon2, Block, Params, Version};
-use zeroize::Zeroize;
+use argon2::{Algorithm, Params};
 
 use crate::error::Error;
 use crate::hash::Hash;
-use crate::memory;
 use crate::metadata::SlotNumber;
 use crate::secret::Secret;
+use memory_hard::argon2;
 
 /// Passes that new slots have at least.
 const FEWEST_PASSES: u32 = 4;
@@ -60,15 +61,15 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// For a host with `memory` bytes to spare: half of that for a key, work of 64 GiB, which is some
-    /// thirty times what `cryptsetup` asks for.
+    /// For a host with `memory` bytes to spare: half of that for a key, and some ten times the work
+    /// that `cryptsetup` puts into a key slot.
     #[must_use]
     pub fn for_memory(memory: u64) -> Self {
         Self {
             memory: memory / 2,
             work: 64 << 30,
             lanes: 64,
-            iterations: 200_000_000,
+            iterations: 50_000_000,
         }
     }
 }
@@ -191,45 +192,6 @@ fn affordable(lanes: u32, target: Duration) -> u128 {
     }
 }
 
-fn argon2(
-    algorithm: Algorithm,
-    cost: Argon2Cost,
-    password: &[u8],
-    salt: &[u8],
-    output: &mut [u8],
-) -> Result<(), Error> {
-    let wrong = |error| Error::Unsupported(format!("its Argon2 parameters are not sound: {error}"));
-    let params =
-        Params::new(cost.memory, cost.passes, cost.lanes, Some(output.len())).map_err(wrong)?;
-    let mut blocks = Blocks::new(params.block_count())?;
-    Argon2::new(algorithm, Version::V0x13, params)
-        .hash_password_into_with_memory(password, salt, output, &mut blocks.0)
-        .map_err(wrong)
-}
-
-/// Argon2's memory: from it the derived key can be had, so it is treated as a secret.
-struct Blocks(Vec<Block>);
-
-impl Blocks {
-    fn new(count: usize) -> Result<Self, Error> {
-        let needed = count as u64 * Block::SIZE as u64;
-        let mut blocks = Vec::new();
-        blocks
-            .try_reserve_exact(count)
-            .map_err(|_| Error::OutOfMemory { needed })?;
-        memory::lock(blocks.as_ptr(), blocks.capacity() * Block::SIZE);
-        blocks.resize(count, Block::new());
-        Ok(Self(blocks))
-    }
-}
-
-impl Drop for Blocks {
-    fn drop(&mut self) {
-        self.0.iter_mut().zeroize();
-        memory::unlock(self.0.as_ptr(), self.0.capacity() * Block::SIZE);
-    }
-}
-
 fn mebibytes(bytes: u128) -> String {
     if bytes < 1 << 20 {
         format!("{bytes} bytes")
@@ -239,81 +201,4 @@ fn mebibytes(bytes: u128) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const GIB: u64 = 1 << 30;
-
-    #[test]
-    fn cost_of_a_tebibyte_is_refused_with_figures() {
-        let cost = Cost::Argon2id(Argon2Cost {
-            memory: 1 << 30,
-            passes: 4,
-            lanes: 4,
-        });
-        let error = cost.check(3, &Limits::for_memory(8 * GIB)).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "opening key slot 3 takes 1048576 MiB of memory, more than the 4096 MiB this host allows"
-        );
-    }
-
-    #[test]
-    fn cost_beyond_each_limit_is_refused() {
-        let limits = Limits {
-            memory: GIB,
-            work: 4 * GIB,
-            lanes: 4,
-            iterations: 1000,
-        };
-        let argon = |memory, passes, lanes| {
-            Cost::Argon2id(Argon2Cost {
-                memory,
-                passes,
-                lanes,
-            })
-        };
-        let pbkdf2 = |iterations| Cost::Pbkdf2 {
-            hash: Hash::Sha256,
-            iterations,
-        };
-        for (cost, allowed) in [
-            (argon(1 << 20, 4, 4), true),
-            (argon((1 << 20) + 1, 1, 1), false),
-            (argon(1 << 20, 5, 4), false),
-            (argon(u32::MAX, u32::MAX, u32::MAX), false),
-            (argon(1024, 1, 5), false),
-            (pbkdf2(1000), true),
-            (pbkdf2(1001), false),
-        ] {
-            assert_eq!(cost.check(0, &limits).is_ok(), allowed, "{cost:?}");
-        }
-    }
-
-    #[test]
-    fn cost_measured_stays_within_its_memory() {
-        let Cost::Argon2id(cost) = Cost::measured(Duration::from_millis(1), 64 << 20, 16) else {
-            panic!("not Argon2id");
-        };
-        assert!(u64::from(cost.memory) << 10 <= 32 << 20, "{cost:?}");
-        assert!(cost.passes >= 4);
-        assert_eq!(cost.lanes, 4);
-        assert!(Cost::Argon2id(cost).is_sound());
-    }
-
-    /// RFC 7914, section 11.
-    #[test]
-    fn pbkdf2_vector_matches() {
-        let cost = Cost::Pbkdf2 {
-            hash: Hash::Sha256,
-            iterations: 80_000,
-        };
-        let key = cost
-            .derive(&Secret::copy_of(b"Password"), b"NaCl", 64)
-            .unwrap();
-        assert_eq!(
-            key.expose()[..8],
-            [0x4d, 0xdc, 0xd8, 0xf6, 0x0b, 0x98, 0xbe, 0x21]
-        );
-    }
-}
+mod tests;
