@@ -12,6 +12,8 @@ export interface PlotOptions {
 export type Columns = [number[], ...number[][]];
 
 const HEIGHT = 96;
+/** The top of a scale without an end, in bytes a second: noise is not to look like work. */
+const LEAST_RATE = 1024;
 /** Seconds that a plot shows while there is little to show. */
 const LEAST_SPAN = 60;
 
@@ -51,7 +53,7 @@ export function plot(element: HTMLElement, options: PlotOptions): uPlot {
             latest ?? 0,
           ],
         },
-        y: { range: (_, __, top) => [0, options.max ?? Math.max(top ?? 0, 1)] },
+        y: { range: (_, __, top) => [0, Math.max(top ?? 0, options.max ?? LEAST_RATE)] },
       },
       axes: [
         {
