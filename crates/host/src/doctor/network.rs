@@ -38,7 +38,10 @@ pub fn tun(_: &DoctorConfig) -> Check {
         Err(error) => limited(
             NAME,
             TITLE,
-            format!("{}; the user network does not need it", refusal("/dev/net/tun", error)),
+            format!(
+                "{}; the user network does not need it",
+                refusal("/dev/net/tun", error)
+            ),
             "modprobe tun",
         ),
     }
@@ -53,7 +56,10 @@ pub fn vsock(_: &DoctorConfig) -> Check {
         Err(error) => limited(
             NAME,
             TITLE,
-            format!("{}; VMs have no vsock device", refusal("/dev/vhost-vsock", error)),
+            format!(
+                "{}; VMs have no vsock device",
+                refusal("/dev/vhost-vsock", error)
+            ),
             match error {
                 Errno::ACCESS | Errno::PERM => "usermod -aG kvm USER, then sign in again",
                 _ => "modprobe vhost_vsock",
