@@ -122,6 +122,39 @@ fn volume_on_several_processors_writes_the_same_bytes() {
 }
 
 #[test]
+fn volume_written_in_place_reads_the_same() {
+    let volume = volume(LENGTH, 4096);
+    let data = pattern(8192, 4);
+    let mut buffer = data.clone();
+    volume.write_sectors_in_place(&mut buffer, 4096).unwrap();
+    assert!(read_all(&volume)[4096..12_288] == data);
+    assert!(volume.storage().contents()[OFFSET + 4096..OFFSET + 12_288] == buffer);
+    for (offset, length, kind) in [
+        (512, 4096, io::ErrorKind::InvalidInput),
+        (4096, 4095, io::ErrorKind::InvalidInput),
+        (LENGTH as u64, 4096, io::ErrorKind::WriteZero),
+    ] {
+        let mut buffer = pattern(length, 5);
+        let error = volume
+            .write_sectors_in_place(&mut buffer, offset)
+            .unwrap_err();
+        assert_eq!(error.kind(), kind);
+        assert!(buffer == pattern(length, 5));
+    }
+}
+
+#[test]
+fn volume_within_a_volume_is_one_too() {
+    let outer = volume(LENGTH, 4096);
+    let inner = Volume::new(&outer, &segment(512), &key()).unwrap();
+    assert_eq!(inner.length(), (LENGTH - OFFSET) as u64);
+    inner.write_all_at(b"nested", 700).unwrap();
+    let mut read = [0; 6];
+    inner.read_exact_at(&mut read, 700).unwrap();
+    assert_eq!(&read, b"nested");
+}
+
+#[test]
 fn volume_beyond_its_end_is_refused_and_nothing_written() {
     let volume = volume(LENGTH, 4096);
     let before = volume.storage().contents();

@@ -117,6 +117,23 @@ impl<S: Storage> Volume<S> {
         self.write_part(tail, whole_at + whole.len() as u64)
     }
 
+    /// As [`Volume::write_all_at`] for whole sectors, without copying them: afterwards `data` holds
+    /// what was written, encrypted. For streams and block devices that own their buffers.
+    ///
+    /// # Errors
+    /// `InvalidInput` when `offset` or the length is no multiple of the sector size, and as
+    /// [`Volume::write_all_at`]; `data` is unchanged then unless writing failed.
+    pub fn write_sectors_in_place(&self, data: &mut [u8], offset: u64) -> io::Result<()> {
+        self.check_range(data.len(), offset)
+            .map_err(|_| io::ErrorKind::WriteZero)?;
+        let size = self.sector_size();
+        if !data.len().is_multiple_of(size) || !offset.is_multiple_of(size as u64) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let _shared = self.writers.read().unwrap_or_else(PoisonError::into_inner);
+        self.encrypt_and_write(data, offset)
+    }
+
     /// Returns when everything written before is on the medium.
     ///
     /// # Errors
@@ -213,6 +230,25 @@ impl<S: Storage> Volume<S> {
     /// The vector of the sector at `offset`, which is a multiple of the sector size.
     fn vector(&self, offset: u64) -> u64 {
         self.iv_tweak.wrapping_add(offset / IV_SECTOR)
+    }
+}
+
+/// The plain data, for whatever takes storage: an image format within the container.
+impl<S: Storage> Storage for Volume<S> {
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.length)
+    }
+
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        Volume::read_exact_at(self, buffer, offset)
+    }
+
+    fn write_all_at(&self, data: &[u8], offset: u64) -> io::Result<()> {
+        Volume::write_all_at(self, data, offset)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.storage.sync()
     }
 }
 
