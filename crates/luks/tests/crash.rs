@@ -194,6 +194,28 @@ fn only_whole_copy_is_never_the_one_written_first() {
 }
 
 #[test]
+fn key_material_of_old_is_overwritten() {
+    let (container, key) = container();
+    let storage = container.into_storage();
+    let before = storage.contents();
+    let mut container = Container::open(&storage, limits()).unwrap();
+    container
+        .change_key(0, &key, &secret("new"), QUICK)
+        .unwrap();
+    container.remove_key(1).unwrap();
+    let after = storage.contents();
+    for area in [32 << 10, (32 << 10) + 258_048] {
+        for sector in (area..area + 256_000).step_by(512) {
+            let range = sector..sector + 512;
+            assert!(
+                before[range.clone()] != after[range],
+                "byte {sector} is as it was"
+            );
+        }
+    }
+}
+
+#[test]
 fn keys_that_protect_nothing_are_refused() {
     let (mut container, key) = container();
     let none = container.add_key(&key, &secret(""), QUICK).unwrap_err();

@@ -11,7 +11,7 @@ use std::thread;
 
 use aes::Aes256;
 use aes::cipher::KeyInit;
-use kinglet_luks::{CipherSpec, Secret, Segment, Volume};
+use kinglet_luks::{CipherSpec, Secret, Segment, Storage, Volume};
 use proptest::prelude::*;
 use support::{Memory, pattern};
 use xts_mode::{Xts128, get_tweak_default};
@@ -189,19 +189,47 @@ fn volume_ends_with_its_last_whole_sector() {
     assert!(Volume::new(Memory::of(vec![0; OFFSET + LENGTH]), &sized, &key()).is_err());
 }
 
+/// Storage that lets others go first between a read and what is made of it.
+#[derive(Debug)]
+struct Hesitant(Memory);
+
+impl Storage for Hesitant {
+    fn length(&self) -> io::Result<u64> {
+        self.0.length()
+    }
+
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        self.0.read_exact_at(buffer, offset)?;
+        for _ in 0..20 {
+            thread::yield_now();
+        }
+        Ok(())
+    }
+
+    fn write_all_at(&self, data: &[u8], offset: u64) -> io::Result<()> {
+        self.0.write_all_at(data, offset)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.0.sync()
+    }
+}
+
 #[test]
 fn volume_written_by_many_at_once_loses_no_byte() {
-    let volume = Arc::new(volume(LENGTH, 4096));
-    // Every thread has its own bytes of every sector; one writes whole sectors beside them.
-    let writers: Vec<_> = (0..4_usize)
+    let storage = Hesitant(Memory::of(pattern(OFFSET + LENGTH, 1)));
+    let volume = Arc::new(Volume::new(storage, &segment(4096), &key()).unwrap());
+    let bytes_of = |thread: usize, sector: usize| pattern(1000, (thread * 100 + sector) as u64);
+    // Every thread has its own bytes of every sector.
+    let writers: Vec<_> = (0..4)
         .map(|thread| {
             let volume = Arc::clone(&volume);
             thread::spawn(move || {
-                for sector in 0..15 {
+                for sector in 0..16 {
                     let place = sector * 4096 + thread * 1000;
-                    let bytes = pattern(1000, (thread * 100 + sector) as u64);
-                    volume.write_all_at(&bytes, place as u64).unwrap();
-                    volume.write_all_at(&pattern(4096, 77), 15 * 4096).unwrap();
+                    volume
+                        .write_all_at(&bytes_of(thread, sector), place as u64)
+                        .unwrap();
                 }
             })
         })
@@ -209,12 +237,33 @@ fn volume_written_by_many_at_once_loses_no_byte() {
     for writer in writers {
         writer.join().unwrap();
     }
-    let bytes = read_all(&volume);
-    for sector in 0..15 {
-        for thread in 0..4 {
-            let place = sector * 4096 + thread * 1000;
-            assert!(bytes[place..place + 1000] == pattern(1000, (thread * 100 + sector) as u64));
-        }
+    let mut bytes = vec![0; LENGTH];
+    volume.read_exact_at(&mut bytes, 0).unwrap();
+    for (thread, sector) in (0..4).flat_map(|thread| (0..16).map(move |sector| (thread, sector))) {
+        let place = sector * 4096 + thread * 1000;
+        assert!(
+            bytes[place..place + 1000] == bytes_of(thread, sector),
+            "{thread} {sector}"
+        );
     }
-    assert!(bytes[15 * 4096..] == pattern(4096, 77));
+}
+
+#[test]
+fn volume_whole_sector_written_beside_a_part_is_not_lost() {
+    for round in 0..50 {
+        let storage = Hesitant(Memory::of(pattern(OFFSET + LENGTH, 1)));
+        let volume = Volume::new(storage, &segment(4096), &key()).unwrap();
+        let (whole, part) = (pattern(4096, round), [0xee; 10]);
+        thread::scope(|scope| {
+            scope.spawn(|| volume.write_all_at(&part, 100).unwrap());
+            scope.spawn(|| volume.write_all_at(&whole, 0).unwrap());
+        });
+        let mut bytes = vec![0; 4096];
+        volume.read_exact_at(&mut bytes, 0).unwrap();
+        // Whichever came last: what only the whole one wrote is there.
+        assert!(
+            bytes[..100] == whole[..100] && bytes[110..] == whole[110..],
+            "round {round}"
+        );
+    }
 }
