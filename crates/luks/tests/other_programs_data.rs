@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use kinglet_luks::{Container, Error, FormatOptions};
+use kinglet_luks::{Container, Error, FormatOptions, Volume};
 use support::{Bench, CHEAP, CHEAP_ARGON2, MIB, cryptsetup, limits, open_file, pattern, secret};
 
 const DATA: u64 = 3 * MIB;
@@ -78,6 +78,37 @@ fn theirs_encrypted_by_cryptsetup_reads_as_the_plain_data() {
             "sectors of {sector_size} bytes"
         );
     }
+}
+
+#[test]
+fn data_apart_from_its_header_is_read() {
+    let bench = Bench::new();
+    let (image, header) = (bench.path("image"), bench.image("header", 16 * MIB));
+    let plain = pattern(DATA as usize, 12);
+    fs::write(&image, &plain).unwrap();
+    let (key_file, header_path) = (bench.key_file("key"), header.to_str().unwrap());
+    let how = [
+        "--encrypt",
+        "--type",
+        "luks2",
+        "--header",
+        header_path,
+        "--key-file",
+        &key_file,
+    ];
+    let path = [image.to_str().unwrap()];
+    cryptsetup(&[&OFFLINE[..], &how, &CHEAP_ARGON2, &path].concat());
+
+    let container = Container::open(open_file(&header), limits()).unwrap();
+    let metadata = container.metadata().clone();
+    assert!(metadata.is_detached());
+    let key = container.unlock(&secret("key")).unwrap().key;
+    let refused = container.into_volume(&key).unwrap_err();
+    assert!(refused.to_string().contains("detached"), "{refused}");
+    let volume = Volume::new(open_file(&image), &metadata.segment, &key).unwrap();
+    let mut read = vec![0; plain.len()];
+    volume.read_exact_at(&mut read, 0).unwrap();
+    assert!(read == plain);
 }
 
 #[test]
