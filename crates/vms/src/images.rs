@@ -114,6 +114,7 @@ pub(crate) async fn not_ready(
         let Some(image) = image else { continue };
         let doing = match image.status.phase {
             ImagePhase::Arriving => "is still arriving",
+            ImagePhase::Uploading => "is still being uploaded",
             ImagePhase::Checking => "is still being checked",
             _ => continue,
         };

@@ -55,7 +55,10 @@ impl Checks {
             ImagePhase::Checking => self.want(known.id, Depth::Look),
             ImagePhase::Ready if !known.hashed => self.want(known.id, Depth::Read),
             ImagePhase::Ready | ImagePhase::Damaged => {}
-            ImagePhase::Arriving | ImagePhase::Unreadable | ImagePhase::Missing => {
+            ImagePhase::Arriving
+            | ImagePhase::Uploading
+            | ImagePhase::Unreadable
+            | ImagePhase::Missing => {
                 self.cancel(known.id);
             }
         }

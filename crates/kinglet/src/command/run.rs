@@ -87,7 +87,7 @@ async fn image_ready(session: &Session, client: &Client, name: &str) -> Outcome<
     watch::image(client, image, &waiting, |image| {
         !matches!(
             image.status.phase,
-            ImagePhase::Arriving | ImagePhase::Checking
+            ImagePhase::Arriving | ImagePhase::Uploading | ImagePhase::Checking
         )
     })
     .await

@@ -22,19 +22,22 @@ pub enum ImageAction {
     BootInitrd,
     /// Check again that it is whole, and hash it again.
     Check,
+    /// Give up its upload: what has come of it is thrown away.
+    CancelUpload,
     /// Delete the file.
     Delete,
 }
 
 impl ImageAction {
     /// Every action, in the order in which they are offered.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::CreateVm,
         Self::AttachDisk,
         Self::InsertMedia,
         Self::BootKernel,
         Self::BootInitrd,
         Self::Check,
+        Self::CancelUpload,
         Self::Delete,
     ];
 
@@ -48,6 +51,7 @@ impl ImageAction {
             Self::BootKernel => "boot-kernel",
             Self::BootInitrd => "boot-initrd",
             Self::Check => "check",
+            Self::CancelUpload => "cancel-upload",
             Self::Delete => "delete",
         }
     }
@@ -62,6 +66,7 @@ impl ImageAction {
             Self::BootKernel => "boot the kernel in",
             Self::BootInitrd => "boot with the initramfs in",
             Self::Check => "check",
+            Self::CancelUpload => "cancel the upload of",
             Self::Delete => "delete",
         }
     }
@@ -70,7 +75,7 @@ impl ImageAction {
     pub fn verdict(self, image: &ImageStatus) -> Result<(), String> {
         self.phase_verdict(image)?;
         match self {
-            Self::Check => Ok(()),
+            Self::Check | Self::CancelUpload => Ok(()),
             Self::Delete => no_users(image),
             Self::CreateVm | Self::AttachDisk => unpacked(image).and_then(|()| {
                 is(
@@ -108,6 +113,7 @@ impl ImageAction {
     #[must_use]
     pub fn refusal_code(self, image: &ImageStatus) -> &'static str {
         match (self.phase_verdict(image), self) {
+            (Err(_), Self::CancelUpload) => "image-not-uploading",
             (Err(_), Self::Check) => "image-busy",
             (Err(_), _) => "image-not-ready",
             (Ok(()), Self::Delete) => "image-in-use",
@@ -124,6 +130,12 @@ impl ImageAction {
             })
         };
         match (image.phase, self) {
+            (P::Uploading, Self::CancelUpload) => Ok(()),
+            (P::Uploading, Self::Delete) => {
+                Err("it is still being uploaded; cancel the upload instead".to_owned())
+            }
+            (P::Uploading, _) => Err("it is still being uploaded".to_owned()),
+            (_, Self::CancelUpload) => Err("it is not being uploaded".to_owned()),
             (P::Ready, _) | (P::Damaged | P::Unreadable, Self::Check | Self::Delete) => Ok(()),
             (P::Arriving, Self::Delete) => {
                 Err("it is still arriving; stop the copy, then delete it".to_owned())
@@ -204,6 +216,22 @@ mod tests {
                 ];
                 let any = uses.iter().any(|action| action.verdict(&image).is_ok());
                 assert_eq!(any, phase == ImagePhase::Ready, "{phase} {format}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_upload_can_be_cancelled_and_nothing_else() {
+        for phase in ImagePhase::ALL {
+            for action in ImageAction::ALL {
+                let verdict = action.verdict(&status(phase));
+                if phase == ImagePhase::Uploading && action != ImageAction::CancelUpload {
+                    let reason = verdict.clone().unwrap_err();
+                    assert!(reason.starts_with("it is still being uploaded"), "{reason}");
+                }
+                if action == ImageAction::CancelUpload {
+                    assert_eq!(verdict.is_ok(), phase == ImagePhase::Uploading, "{phase}");
+                }
             }
         }
     }

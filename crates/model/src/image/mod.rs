@@ -95,6 +95,9 @@ pub struct ImageStatus {
     /// What else is true of it: `verified`, `unverified`, `replaced`, `renamed` …
     #[serde(default)]
     pub conditions: Vec<Condition>,
+    /// Its upload, where it came or comes as one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upload: Option<Upload>,
     /// What may be done with it now. Filled in when it is sent, never stored.
     #[serde(default)]
     pub actions: Vec<ActionState>,
@@ -103,6 +106,19 @@ pub struct ImageStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(ignore)]
     pub fingerprint: Option<String>,
+}
+
+/// What a client announced of an upload. How much has come is told as progress.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Upload {
+    /// Bytes in all.
+    pub length: Size,
+    /// The SHA-256 that the bytes must have, where the client said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<Digest>,
+    /// Whether it can go on after the connection was lost (tus); if not, it ends with it (plain PUT).
+    pub resumable: bool,
 }
 
 /// Somebody who needs an image.

@@ -7,6 +7,7 @@
 //!                                         ▼                 │ check-requested
 //!                                      damaged ◀────────────┘ (back to checking)
 //!   (any) ── unreadable ─▶ unreadable     (any) ── vanished ─▶ missing
+//!   arriving ── upload-begun ─▶ uploading ── upload-whole ─▶ checking
 //! ```
 
 use std::fmt;
@@ -34,6 +35,8 @@ pub enum ImagePhase {
     /// Bytes are still coming: a writer has the file open, or it grew a moment ago.
     #[default]
     Arriving,
+    /// Bytes come through the API, now or when the client goes on. There is no file at its place yet.
+    Uploading,
     /// Whole by all appearance; its content is being looked at and hashed.
     Checking,
     /// Whole and understood.
@@ -61,13 +64,17 @@ pub enum ImageEvent {
     CheckRequested,
     /// Reading it failed (permissions, I/O error).
     Unreadable,
-    /// The file is no longer there.
+    /// The file is no longer there; of an upload: it was cancelled, failed or expired.
     Vanished,
+    /// A client announced a file; nothing of it is there yet.
+    UploadBegun,
+    /// All bytes of an upload are there, and the file has taken its place.
+    UploadWhole,
 }
 
 impl ImageEvent {
     /// Every event.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::WriterSeen,
         Self::Settled,
         Self::CheckPassed,
@@ -75,13 +82,16 @@ impl ImageEvent {
         Self::CheckRequested,
         Self::Unreadable,
         Self::Vanished,
+        Self::UploadBegun,
+        Self::UploadWhole,
     ];
 }
 
 impl ImagePhase {
     /// Every phase.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Arriving,
+        Self::Uploading,
         Self::Checking,
         Self::Ready,
         Self::Damaged,
@@ -94,8 +104,12 @@ impl ImagePhase {
     pub const fn after(self, event: ImageEvent) -> Option<Self> {
         use ImageEvent as E;
         match (self, event) {
-            (_, E::WriterSeen) => Some(Self::Arriving),
             (_, E::Vanished) => Some(Self::Missing),
+            (Self::Arriving, E::UploadBegun) => Some(Self::Uploading),
+            (Self::Uploading, E::UploadWhole) => Some(Self::Checking),
+            // Nothing lies at its place: what happens there is not its own.
+            (Self::Uploading, _) => None,
+            (_, E::WriterSeen) => Some(Self::Arriving),
             (Self::Missing, E::Unreadable) => None,
             (_, E::Unreadable) => Some(Self::Unreadable),
             (Self::Arriving, E::Settled) => Some(Self::Checking),
@@ -113,6 +127,7 @@ impl ImagePhase {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Arriving => "arriving",
+            Self::Uploading => "uploading",
             Self::Checking => "checking",
             Self::Ready => "ready",
             Self::Damaged => "damaged",
@@ -135,12 +150,13 @@ mod tests {
     /// The whole table, one line a phase, in the order of [`ImageEvent::ALL`]. A change of the table
     /// is a change of this text.
     const TABLE: &str = "\
-arriving: arriving checking - - - unreadable missing
-checking: arriving - ready damaged - unreadable missing
-ready: arriving - - - checking unreadable missing
-damaged: arriving - - - checking unreadable missing
-unreadable: arriving - - - checking unreadable missing
-missing: arriving - - - - - missing
+arriving: arriving checking - - - unreadable missing uploading -
+uploading: - - - - - - missing - checking
+checking: arriving - ready damaged - unreadable missing - -
+ready: arriving - - - checking unreadable missing - -
+damaged: arriving - - - checking unreadable missing - -
+unreadable: arriving - - - checking unreadable missing - -
+missing: arriving - - - - - missing - -
 ";
 
     #[test]

@@ -427,10 +427,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * What a VM uses right now
-         * @description Takes a moment where nobody else is looking: the figures are taken only then.
-         */
+        /** What a VM uses right now */
         get: operations["getVmUsage"];
         put?: never;
         post?: never;
@@ -727,7 +724,7 @@ export interface components {
          * @description Where an image is in its life.
          * @enum {string}
          */
-        ImagePhase: "arriving" | "checking" | "ready" | "damaged" | "unreadable" | "missing";
+        ImagePhase: "arriving" | "uploading" | "checking" | "ready" | "damaged" | "unreadable" | "missing";
         /** @description What is wanted of an image: to be the file at this place. */
         ImageSpec: {
             /** @description The watched folder's name: `images`, or as configured. */
@@ -762,6 +759,7 @@ export interface components {
             /** @description Why it is in that phase and what to do, where that needs words (damaged, unreadable, missing). */
             reason?: string | null;
             sha256?: components["schemas"]["Digest"] | null;
+            upload?: components["schemas"]["Upload"] | null;
             /** @description Who needs it. While anybody does, it is not deleted. */
             users?: components["schemas"]["ImageUser"][];
             virtualSize?: components["schemas"]["Size"] | null;
@@ -1043,6 +1041,14 @@ export interface components {
          * @example 536870912
          */
         Size: number;
+        /** @description What a client announced of an upload. How much has come is told as progress. */
+        Upload: {
+            /** @description Bytes in all. */
+            length: components["schemas"]["Size"];
+            /** @description Whether it can go on after the connection was lost (tus); if not, it ends with it (plain PUT). */
+            resumable: boolean;
+            sha256?: components["schemas"]["Digest"] | null;
+        };
         /**
          * @description How a doctor's check came out.
          * @enum {string}
@@ -1346,10 +1352,7 @@ export interface operations {
             query?: {
                 /** @description At most so many objects. */
                 limit?: number;
-                /**
-                 * @description Where to go on: the `X-Next-Cursor` of the answer before.
-                 * @example null
-                 */
+                /** @description Where to go on: the `X-Next-Cursor` of the answer before. */
                 cursor?: string;
                 /**
                  * @description `name`, `created` or `size`; with `-` in front, the other way round. A VM's size is its
@@ -1606,10 +1609,7 @@ export interface operations {
             query?: {
                 /** @description At most so many objects. */
                 limit?: number;
-                /**
-                 * @description Where to go on: the `X-Next-Cursor` of the answer before.
-                 * @example null
-                 */
+                /** @description Where to go on: the `X-Next-Cursor` of the answer before. */
                 cursor?: string;
                 /**
                  * @description `name`, `created` or `size`; with `-` in front, the other way round. A VM's size is its
@@ -1721,7 +1721,9 @@ export interface operations {
                 headers: {
                     [name: string]: unknown;
                 };
-                content?: never;
+                content: {
+                    "application/json": components["schemas"]["Vm"];
+                };
             };
             "4XX": components["responses"]["Problem"];
             "5XX": components["responses"]["Problem"];

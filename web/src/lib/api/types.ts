@@ -23,7 +23,14 @@ export type ExitCause = S['ExitCause'];
 
 // Actions are plain words in the description, so that a new one breaks no client.
 export type ImageActionName =
-  'create-vm' | 'attach-disk' | 'insert-media' | 'boot-kernel' | 'boot-initrd' | 'check' | 'delete';
+  | 'create-vm'
+  | 'attach-disk'
+  | 'insert-media'
+  | 'boot-kernel'
+  | 'boot-initrd'
+  | 'check'
+  | 'cancel-upload'
+  | 'delete';
 export type VmActionName =
   | 'start'
   | 'stop'

@@ -69,6 +69,7 @@ export const en = {
 
   phase: {
     arriving: 'arriving',
+    uploading: 'uploading',
     checking: 'checking',
     ready: 'ready',
     damaged: 'damaged',

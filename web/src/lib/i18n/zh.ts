@@ -66,6 +66,7 @@ export const zh: Messages = {
 
   phase: {
     arriving: '到达中',
+    uploading: '上传中',
     checking: '检查中',
     ready: '就绪',
     damaged: '已损坏',

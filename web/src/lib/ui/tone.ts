@@ -11,6 +11,7 @@ export interface Look {
 
 const IMAGE: Record<ImagePhase, Look> = {
   arriving: { tone: 'blue', shape: 'bar' },
+  uploading: { tone: 'blue', shape: 'bar' },
   checking: { tone: 'blue', shape: 'ring' },
   ready: { tone: 'green', shape: 'dot-ring' },
   damaged: { tone: 'red', shape: 'triangle' },

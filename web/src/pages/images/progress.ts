@@ -5,7 +5,7 @@ import { world } from '../../lib/state/world.svelte';
 /** Work on it: the live figure; for an arriving file at least the bytes that are there. */
 export function progressOf(image: Image): Progress | undefined {
   const { phase, fileSize } = image.status;
-  if (phase !== 'arriving' && phase !== 'checking') return undefined;
+  if (phase !== 'arriving' && phase !== 'uploading' && phase !== 'checking') return undefined;
   const live = world.live.progress.get(image.metadata.id);
   if (live) return live;
   return phase === 'arriving' ? { task: 'receiving', done: fileSize } : undefined;

@@ -10,6 +10,7 @@ export interface Sort {
 // What moves or needs attention comes first.
 const PHASES: readonly ImagePhase[] = [
   'arriving',
+  'uploading',
   'checking',
   'damaged',
   'unreadable',

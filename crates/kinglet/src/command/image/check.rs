@@ -28,7 +28,7 @@ impl Check {
             image = watch::image(&client, image, &waiting, |image| {
                 !matches!(
                     image.status.phase,
-                    ImagePhase::Arriving | ImagePhase::Checking
+                    ImagePhase::Arriving | ImagePhase::Uploading | ImagePhase::Checking
                 ) && (image.status.phase != ImagePhase::Ready || image.status.sha256.is_some())
             })
             .await?;
@@ -45,7 +45,10 @@ impl Check {
                     image.status.reason.as_deref().unwrap_or("no reason given")
                 )))
             }
-            ImagePhase::Arriving | ImagePhase::Checking | ImagePhase::Ready => Ok(()),
+            ImagePhase::Arriving
+            | ImagePhase::Uploading
+            | ImagePhase::Checking
+            | ImagePhase::Ready => Ok(()),
         }
     }
 }

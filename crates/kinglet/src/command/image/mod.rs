@@ -55,7 +55,7 @@ struct Named {
 const fn tone(phase: ImagePhase) -> Tone {
     match phase {
         ImagePhase::Ready => Tone::Good,
-        ImagePhase::Arriving | ImagePhase::Checking => Tone::Busy,
+        ImagePhase::Arriving | ImagePhase::Uploading | ImagePhase::Checking => Tone::Busy,
         ImagePhase::Damaged | ImagePhase::Unreadable | ImagePhase::Missing => Tone::Bad,
     }
 }
