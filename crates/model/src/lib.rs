@@ -13,6 +13,7 @@ pub mod event;
 pub mod host;
 pub mod id;
 pub mod image;
+pub mod memory;
 pub mod meta;
 pub mod name;
 pub mod problem;
