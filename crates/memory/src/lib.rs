@@ -5,9 +5,11 @@
 //! on a blocking thread. What can be decided without looking is pure: [`swap::SwapPlan`],
 //! [`pressure::Alarms`], [`admission::admit`].
 
+pub mod admission;
 mod atomic;
 pub mod boot;
 mod folder;
+pub mod pressure;
 pub mod proc;
 pub mod swap;
 mod sys;
