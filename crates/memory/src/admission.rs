@@ -39,7 +39,9 @@ const USUAL_RATIO: u32 = 200;
 #[must_use]
 pub fn admit(policy: AdmissionPolicy, supply: &Supply, demand: &Demand) -> Admission {
     let sum = lines(policy, supply);
-    let total = sum.iter().fold(0i64, |sum, line| sum.saturating_add(line.bytes));
+    let total = sum
+        .iter()
+        .fold(0i64, |sum, line| sum.saturating_add(line.bytes));
     let room = Size(u64::try_from(total).unwrap_or(0));
     let needed = Size(demand.guest.0.saturating_add(demand.overhead.0));
     let lacking = Size(needed.0.saturating_sub(room.0));
@@ -58,8 +60,13 @@ pub fn admit(policy: AdmissionPolicy, supply: &Supply, demand: &Demand) -> Admis
 /// The refusal as the API tells it. `None` where it is admitted.
 #[must_use]
 pub fn refusal(admission: &Admission) -> Option<Problem> {
-    (!admission.admitted)
-        .then(|| Problem::new(ProblemKind::Refused, "not-enough-memory", admission.message.clone()))
+    (!admission.admitted).then(|| {
+        Problem::new(
+            ProblemKind::Refused,
+            "not-enough-memory",
+            admission.message.clone(),
+        )
+    })
 }
 
 /// What stays for the host itself: 5 % of its memory, at least 16 MiB.
@@ -74,14 +81,26 @@ fn lines(policy: AdmissionPolicy, supply: &Supply) -> Vec<AdmissionLine> {
     ];
     match policy {
         AdmissionPolicy::Strict => {
-            lines.push(line("promised to running VMs, not used yet", supply.promised, -1));
+            lines.push(line(
+                "promised to running VMs, not used yet",
+                supply.promised,
+                -1,
+            ));
         }
         AdmissionPolicy::Balanced | AdmissionPolicy::Off => {
             let promised = Size(supply.promised.0 / 2);
-            lines.push(line("half of what running VMs were promised and do not use yet", promised, -1));
+            lines.push(line(
+                "half of what running VMs were promised and do not use yet",
+                promised,
+                -1,
+            ));
             lines.push(line("balloons of running VMs", supply.balloon, 1));
             lines.push(line("gain by zram", zram_gain(supply), 1));
-            lines.push(line("half of the free swap", Size(supply.swap_free.0 / 2), 1));
+            lines.push(line(
+                "half of the free swap",
+                Size(supply.swap_free.0 / 2),
+                1,
+            ));
         }
     }
     lines.retain(|line| line.bytes != 0);
@@ -91,7 +110,9 @@ fn lines(policy: AdmissionPolicy, supply: &Supply) -> Vec<AdmissionLine> {
 fn line(label: &str, size: Size, sign: i64) -> AdmissionLine {
     AdmissionLine {
         label: label.to_owned(),
-        bytes: i64::try_from(size.0).unwrap_or(i64::MAX).saturating_mul(sign),
+        bytes: i64::try_from(size.0)
+            .unwrap_or(i64::MAX)
+            .saturating_mul(sign),
     }
 }
 
@@ -123,7 +144,9 @@ fn message(
     match (lacking.0, policy) {
         (0, _) => format!("The VM fits. {needs}"),
         (_, AdmissionPolicy::Off) => {
-            format!("The VM does not fit, by {lacking}, and starts all the same, as the policy is off. {needs}")
+            format!(
+                "The VM does not fit, by {lacking}, and starts all the same, as the policy is off. {needs}"
+            )
         }
         (_, AdmissionPolicy::Strict) => format!(
             "The VM does not fit: {lacking} lack. {needs} Give it less memory, stop another VM, or choose \
@@ -145,7 +168,11 @@ fn written(sum: &[AdmissionLine]) -> String {
             (_, false) => " + ",
             (_, true) => " − ",
         };
-        text.push_str(&format!("{sign}{} {}", Size(line.bytes.unsigned_abs()), line.label));
+        text.push_str(&format!(
+            "{sign}{} {}",
+            Size(line.bytes.unsigned_abs()),
+            line.label
+        ));
     }
     text
 }
@@ -167,13 +194,19 @@ mod tests {
     };
 
     fn demand(mib: u64) -> Demand {
-        Demand { guest: Size::mib(mib), overhead: Size::mib(40) }
+        Demand {
+            guest: Size::mib(mib),
+            overhead: Size::mib(40),
+        }
     }
 
     #[test]
     fn strict_counts_memory_only() {
         let admission = admit(AdmissionPolicy::Strict, &SUPPLY, &demand(600));
-        assert_eq!((admission.room, admission.lacking), (Size::mib(600), Size::mib(40)));
+        assert_eq!(
+            (admission.room, admission.lacking),
+            (Size::mib(600), Size::mib(40))
+        );
         assert!(!admission.admitted);
         assert_eq!(
             admission.message,
@@ -183,7 +216,10 @@ mod tests {
              policy balanced."
         );
         let problem = refusal(&admission).unwrap();
-        assert_eq!((problem.status, problem.code.as_str()), (409, "not-enough-memory"));
+        assert_eq!(
+            (problem.status, problem.code.as_str()),
+            (409, "not-enough-memory")
+        );
     }
 
     #[test]
@@ -205,9 +241,18 @@ mod tests {
 
     #[test]
     fn zram_that_stores_worse_than_memory_gains_nothing() {
-        let poor = Supply { zram_ratio: 90, ..SUPPLY };
+        let poor = Supply {
+            zram_ratio: 90,
+            ..SUPPLY
+        };
         assert_eq!(zram_gain(&poor), Size(0));
-        assert_eq!(zram_gain(&Supply { zram_ratio: 0, ..SUPPLY }), Size::mib(200));
+        assert_eq!(
+            zram_gain(&Supply {
+                zram_ratio: 0,
+                ..SUPPLY
+            }),
+            Size::mib(200)
+        );
     }
 
     fn any_size() -> impl Strategy<Value = Size> {

@@ -1,5 +1,7 @@
 //! Death by SIGKILL at random points, then the same call again. Needs root.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 mod ground;
 
 use std::path::PathBuf;

@@ -1,5 +1,7 @@
 //! Swap files on the file systems of the field, each mounted from a file. Needs root.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 mod ground;
 
 use std::fs;
@@ -94,6 +96,25 @@ fn btrfs_of_two_disks_is_refused() {
     let told = refused(&ground);
     assert_eq!(told.code(), "swap-many-devices");
     assert!(told.to_string().contains("2 disks"), "{told}");
+    ground.unmount();
+}
+
+/// Nothing tells beforehand that its blocks are kept twice: the kernel refuses, and all is taken back.
+#[test]
+fn btrfs_that_keeps_data_twice_leaves_nothing_behind() {
+    let mut ground = Ground::new();
+    ground.mount_made_by(&["mkfs.btrfs", "-q", "-d", "dup", "-m", "dup"], "loop");
+    let error = ground.keeper().reconcile(&wanted(16)).unwrap_err();
+    let told = error.to_string();
+    assert!(matches!(error, SwapError::Failed { .. }));
+    assert!(
+        told.contains("the kernel does not take this file as swap"),
+        "{told}"
+    );
+    assert!(told.ends_with("Everything is as it was before."), "{told}");
+    assert_eq!((ground.active(), ground.files()), (vec![], vec![]));
+    assert_eq!(ground.fstab(), ground::FSTAB);
+    assert!(ground.keeper().plan(&none()).unwrap().is_empty());
     ground.unmount();
 }
 

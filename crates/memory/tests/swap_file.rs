@@ -1,5 +1,7 @@
 //! The life of a swap file on this machine's own kernel and disk. Needs root.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 mod ground;
 
 use std::fs;
@@ -147,7 +149,7 @@ fn failure_at_any_step_leaves_what_was_before() {
             .iter()
             .take_while(|step| !matches!(step, Step::Remove(_)))
             .count();
-        for failing in 0..reversible.min(steps.len() - 1) + 1 {
+        for (failing, step) in steps.iter().enumerate().take(reversible + 1) {
             let seen = (ground.active(), ground.files(), ground.fstab());
             let mut at = 0;
             let error = keeper
@@ -169,7 +171,7 @@ fn failure_at_any_step_leaves_what_was_before() {
                 (ground.active(), ground.files(), ground.fstab()),
                 seen,
                 "{:?}",
-                steps[failing]
+                step
             );
             assert!(keeper.plan(&before).unwrap().is_empty());
         }
@@ -194,6 +196,8 @@ fn bad_input_is_refused_before_anything_is_written() {
         std::os::unix::fs::PermissionsExt::from_mode(0o777),
     )
     .unwrap();
+    fs::create_dir(ground.at("users")).unwrap();
+    std::os::unix::fs::chown(ground.at("users"), Some(65534), None).unwrap();
     let path = |path: Option<String>| SwapSpec { path, ..wanted(2) };
     let size = |size: u64| SwapSpec {
         size: Size(size),
@@ -227,6 +231,7 @@ fn bad_input_is_refused_before_anything_is_written() {
         ),
         (path(at("no/such/swapfile")), "swap-folder", "Create it"),
         (path(at("open/swapfile")), "swap-place", "everybody"),
+        (path(at("users/swapfile")), "swap-place", "an ordinary user"),
     ];
     for (spec, code, words) in cases {
         let told = refusal(ground.keeper().reconcile(&spec).unwrap_err());

@@ -1,5 +1,7 @@
 //! zram on this machine's own kernel. One test, since all of it works on the one zram. Needs root.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 mod ground;
 
 use ground::{active, of_the_machine};
@@ -108,6 +110,12 @@ fn zram_is_on_changed_and_off() {
         assert!(told.to_string().contains(words), "{told}");
     }
     assert_eq!(on().len(), 1);
+
+    let held = std::fs::File::open("/sys/class/zram-control").unwrap();
+    held.lock().unwrap();
+    let told = keeper.reconcile(&ZramSpec::default()).unwrap_err();
+    assert!(matches!(told, ZramError::Busy), "{told}");
+    drop(held);
     drop(guard);
     assert_eq!(
         (devices(), on(), of_the_machine()),

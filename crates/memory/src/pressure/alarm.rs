@@ -68,7 +68,10 @@ impl Alarms {
                 self.messages[index] = message(kind, level, sample, situation);
             }
             if changed {
-                changes.push(self.raised_at(index).map_or(AlarmChange::Cleared(kind), AlarmChange::Raised));
+                changes.push(
+                    self.raised_at(index)
+                        .map_or(AlarmChange::Cleared(kind), AlarmChange::Raised),
+                );
             }
         }
         changes
@@ -77,8 +80,9 @@ impl Alarms {
     /// The alarms that are raised, the worst first.
     #[must_use]
     pub fn raised(&self) -> Vec<MemoryAlarm> {
-        let mut raised: Vec<MemoryAlarm> =
-            (0..KINDS.len()).filter_map(|index| self.raised_at(index)).collect();
+        let mut raised: Vec<MemoryAlarm> = (0..KINDS.len())
+            .filter_map(|index| self.raised_at(index))
+            .collect();
         raised.sort_by_key(|alarm| std::cmp::Reverse(alarm.level));
         raised
     }
@@ -95,11 +99,23 @@ impl Alarms {
 
 const fn lasting(kind: AlarmKind) -> Lasting {
     match kind {
-        AlarmKind::SwapUse => Lasting { up: 60_000, down: 120_000 },
-        AlarmKind::Pressure => Lasting { up: 20_000, down: 60_000 },
+        AlarmKind::SwapUse => Lasting {
+            up: 60_000,
+            down: 120_000,
+        },
+        AlarmKind::Pressure => Lasting {
+            up: 20_000,
+            down: 60_000,
+        },
         // A kill is over at once; what it means is not.
-        AlarmKind::OomKill => Lasting { up: 0, down: 600_000 },
-        AlarmKind::TooSmall => Lasting { up: 30_000, down: 60_000 },
+        AlarmKind::OomKill => Lasting {
+            up: 0,
+            down: 600_000,
+        },
+        AlarmKind::TooSmall => Lasting {
+            up: 30_000,
+            down: 60_000,
+        },
     }
 }
 
@@ -132,7 +148,9 @@ fn asked(
             let some = reached(some, &[(Notice, 5.0), (Warning, 20.0)], present);
             some.max(reached(full, &[(Warning, 10.0), (Critical, 30.0)], present))
         }
-        AlarmKind::OomKill => (sample.oom_kills > 0 || !situation.victims.is_empty()).then_some(Critical),
+        AlarmKind::OomKill => {
+            (sample.oom_kills > 0 || !situation.victims.is_empty()).then_some(Critical)
+        }
         AlarmKind::TooSmall => {
             let suffers = sample.some.unwrap_or(0.0) >= 5.0 || sample.swap_out_rate > 0;
             let keeps = suffers || present >= Some(Warning);
@@ -156,7 +174,11 @@ fn message(
             situation.swap_total,
             Size(sample.swap_out_rate),
             Size(sample.swap_in_rate),
-            if level == AlarmLevel::Critical { "swap before it is full" } else { "memory" },
+            if level == AlarmLevel::Critical {
+                "swap before it is full"
+            } else {
+                "memory"
+            },
         ),
         AlarmKind::Pressure => format!(
             "Programs wait for memory {:.0} % of the time (all of them {:.0} %); {} of {} are available. \
@@ -190,14 +212,17 @@ fn killed(sample: &MemorySample, situation: &Situation) -> String {
             count => format!("{count} processes"),
         });
     }
-    let own_limit = !situation.victims.is_empty()
-        && situation.victims.iter().all(|victim| victim.by_cgroup);
+    let own_limit =
+        !situation.victims.is_empty() && situation.victims.iter().all(|victim| victim.by_cgroup);
     let way_out = if own_limit {
         "It had reached the limit of its own group: raise that, or give what runs in it less to do."
     } else {
         "Stop a VM, give one less memory, or switch on zram or a swap file."
     };
-    format!("The kernel killed {} for want of memory. {way_out}", names.join(", "))
+    format!(
+        "The kernel killed {} for want of memory. {way_out}",
+        names.join(", ")
+    )
 }
 
 /// Rounded up to tens of MiB: the figure is an estimate.

@@ -32,9 +32,14 @@ impl Hold {
         }
         let up = asked > self.level;
         let (nearest, from_ms) = match self.pending {
-            Some((level, from)) if (level > self.level) == up => {
-                (if up { level.min(asked) } else { level.max(asked) }, from)
-            }
+            Some((level, from)) if (level > self.level) == up => (
+                if up {
+                    level.min(asked)
+                } else {
+                    level.max(asked)
+                },
+                from,
+            ),
             _ => (asked, now_ms),
         };
         self.pending = Some((nearest, from_ms));
@@ -60,5 +65,9 @@ pub(super) fn reached(
         let kept = Some(*level) <= present;
         value >= if kept { threshold / 2.0 } else { *threshold }
     };
-    thresholds.iter().filter(holds).map(|(level, _)| *level).max()
+    thresholds
+        .iter()
+        .filter(holds)
+        .map(|(level, _)| *level)
+        .max()
 }

@@ -26,16 +26,25 @@ pub struct Victim {
 #[must_use]
 pub fn victim(record: &str) -> Option<Victim> {
     let message = record.lines().next()?.split_once(';')?.1;
-    let (by_cgroup, rest) = match message.strip_prefix("Memory cgroup out of memory: Killed process ") {
-        Some(rest) => (true, rest),
-        None => (false, message.strip_prefix("Out of memory: Killed process ")?),
-    };
+    let (by_cgroup, rest) =
+        match message.strip_prefix("Memory cgroup out of memory: Killed process ") {
+            Some(rest) => (true, rest),
+            None => (
+                false,
+                message.strip_prefix("Out of memory: Killed process ")?,
+            ),
+        };
     let (pid, rest) = rest.split_once(" (")?;
     // The name is the process's own and may contain anything, so its end is sought from behind.
     let end = rest.rfind(") total-vm:").or_else(|| rest.rfind(')'))?;
     Some(Victim {
         pid: pid.parse().ok()?,
-        name: rest.get(..end)?.chars().filter(|c| !c.is_control()).take(64).collect(),
+        name: rest
+            .get(..end)?
+            .chars()
+            .filter(|c| !c.is_control())
+            .take(64)
+            .collect(),
         by_cgroup,
     })
 }

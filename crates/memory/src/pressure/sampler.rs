@@ -132,7 +132,10 @@ mod tests {
                 "MemTotal: 1000 kB\nMemAvailable: 400 kB\nSwapTotal: 80 kB\nSwapFree: 20 kB\n"
                     .to_owned(),
             ),
-            ("vmstat", format!("pswpin 0\npswpout {pswpout}\noom_kill {kills}\n")),
+            (
+                "vmstat",
+                format!("pswpin 0\npswpout {pswpout}\noom_kill {kills}\n"),
+            ),
             (
                 "pressure/memory",
                 format!("some avg10=3.00 avg60=0 avg300=0 total={some_us}\n"),
@@ -154,7 +157,10 @@ mod tests {
         let (first, info) = sampler.sample(1000).unwrap();
         assert_eq!((first.swap_out_rate, first.oom_kills), (0, 0));
         assert_eq!((first.some, first.full), (Some(3.0), None));
-        assert_eq!((first.swap_used, info.total), (Size(60 << 10), Size(1000 << 10)));
+        assert_eq!(
+            (first.swap_used, info.total),
+            (Size(60 << 10), Size(1000 << 10))
+        );
         write(proc(30, 3, 500 + 1_000_000));
         let (second, _) = sampler.sample(3000).unwrap();
         let page = rustix::param::page_size() as u64;
@@ -164,11 +170,26 @@ mod tests {
 
     #[test]
     fn counters_that_go_back_are_no_rates() {
-        let now = Counters { at_ms: 2, vm: VmStat::default(), psi: None };
-        let vm = VmStat { swapped_in: 9, swapped_out: 9, oom_kills: Some(9) };
-        let before = Counters { at_ms: 1, vm, psi: None };
+        let now = Counters {
+            at_ms: 2,
+            vm: VmStat::default(),
+            psi: None,
+        };
+        let vm = VmStat {
+            swapped_in: 9,
+            swapped_out: 9,
+            oom_kills: Some(9),
+        };
+        let before = Counters {
+            at_ms: 1,
+            vm,
+            psi: None,
+        };
         let sample = between(Some(&before), &now, &MemInfo::default());
-        assert_eq!((sample.swap_in_rate, sample.swap_out_rate, sample.oom_kills), (0, 0, 0));
+        assert_eq!(
+            (sample.swap_in_rate, sample.swap_out_rate, sample.oom_kills),
+            (0, 0, 0)
+        );
     }
 
     #[test]

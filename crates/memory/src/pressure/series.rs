@@ -48,7 +48,9 @@ pub struct Series {
 
 impl Default for Series {
     fn default() -> Self {
-        Self { rings: Resolution::ALL.map(Ring::new) }
+        Self {
+            rings: Resolution::ALL.map(Ring::new),
+        }
     }
 }
 
@@ -64,7 +66,9 @@ impl Series {
     #[must_use]
     pub fn since(&self, resolution: Resolution, since_ms: u64) -> Vec<MemorySample> {
         let ring = &self.rings[resolution as usize];
-        ring.steps().filter(|sample| sample.at_ms > since_ms).collect()
+        ring.steps()
+            .filter(|sample| sample.at_ms > since_ms)
+            .collect()
     }
 }
 

@@ -7,14 +7,22 @@ use proptest::prelude::*;
 use super::*;
 
 fn at(second: u64) -> MemorySample {
-    MemorySample { at_ms: second * 1000, available: Size::gib(1), ..MemorySample::default() }
+    MemorySample {
+        at_ms: second * 1000,
+        available: Size::gib(1),
+        ..MemorySample::default()
+    }
 }
 
 #[test]
 fn day_of_seconds_is_kept_at_three_resolutions() {
     let mut series = Series::default();
     for second in 0..90_000 {
-        series.push(&MemorySample { swap_out_rate: second, oom_kills: u32::from(second == 89_000), ..at(second) });
+        series.push(&MemorySample {
+            swap_out_rate: second,
+            oom_kills: u32::from(second == 89_000),
+            ..at(second)
+        });
     }
     for resolution in Resolution::ALL {
         let steps = series.since(resolution, 0);
@@ -32,12 +40,22 @@ fn day_of_seconds_is_kept_at_three_resolutions() {
 #[test]
 fn step_keeps_the_worst_of_it() {
     let mut series = Series::default();
-    series.push(&MemorySample { some: Some(10.0), ..at(60) });
-    series.push(&MemorySample { available: Size(5), swap_used: Size(9), ..at(61) });
+    series.push(&MemorySample {
+        some: Some(10.0),
+        ..at(60)
+    });
+    series.push(&MemorySample {
+        available: Size(5),
+        swap_used: Size(9),
+        ..at(61)
+    });
     series.push(&at(30));
     let minutes = series.since(Resolution::Minute, 0);
     assert_eq!(minutes.len(), 1);
-    assert_eq!((minutes[0].available, minutes[0].swap_used), (Size(5), Size(9)));
+    assert_eq!(
+        (minutes[0].available, minutes[0].swap_used),
+        (Size(5), Size(9))
+    );
     assert_eq!(minutes[0].some, Some(5.0));
 }
 
@@ -66,7 +84,9 @@ fn told(seconds: impl Iterator<Item = (MemorySample, Situation)>) -> Vec<String>
         for change in alarms.observe(&sample, &situation) {
             let second = sample.at_ms / 1000;
             told.push(match change {
-                AlarmChange::Raised(alarm) => format!("{second} {:?} {:?}", alarm.kind, alarm.level),
+                AlarmChange::Raised(alarm) => {
+                    format!("{second} {:?} {:?}", alarm.kind, alarm.level)
+                }
                 AlarmChange::Cleared(kind) => format!("{second} {kind:?} over"),
             });
         }
@@ -75,7 +95,11 @@ fn told(seconds: impl Iterator<Item = (MemorySample, Situation)>) -> Vec<String>
 }
 
 fn pressed(second: u64, some: f32, full: f32) -> (MemorySample, Situation) {
-    let sample = MemorySample { some: Some(some), full: Some(full), ..at(second) };
+    let sample = MemorySample {
+        some: Some(some),
+        full: Some(full),
+        ..at(second)
+    };
     (sample, Situation::default())
 }
 
@@ -92,7 +116,11 @@ fn pressure_must_last_and_clears_with_hysteresis() {
     });
     assert_eq!(
         told(long),
-        ["20 Pressure Warning", "70 Pressure Critical", "260 Pressure over"]
+        [
+            "20 Pressure Warning",
+            "70 Pressure Critical",
+            "260 Pressure over"
+        ]
     );
 }
 
@@ -105,28 +133,82 @@ fn flapping_pressure_does_not_flap_the_alarm() {
 
 #[test]
 fn swap_that_only_lies_there_is_no_alarm() {
-    let situation = |total| Situation { swap_total: Size::gib(total), ..Situation::default() };
-    let used = MemorySample { swap_used: Size::gib(1), ..at(0) };
-    let lies = (0..300).map(|s| (MemorySample { at_ms: s * 1000, ..used }, situation(2)));
+    let situation = |total| Situation {
+        swap_total: Size::gib(total),
+        ..Situation::default()
+    };
+    let used = MemorySample {
+        swap_used: Size::gib(1),
+        ..at(0)
+    };
+    let lies = (0..300).map(|s| {
+        (
+            MemorySample {
+                at_ms: s * 1000,
+                ..used
+            },
+            situation(2),
+        )
+    });
     assert_eq!(told(lies), [""; 0]);
-    let full = (0..300).map(|s| (MemorySample { at_ms: s * 1000, ..used }, situation(1)));
+    let full = (0..300).map(|s| {
+        (
+            MemorySample {
+                at_ms: s * 1000,
+                ..used
+            },
+            situation(1),
+        )
+    });
     assert_eq!(told(full), ["60 SwapUse Critical"]);
-    let busy = MemorySample { swap_out_rate: 4 << 20, ..used };
-    let moves = (0..300).map(|s| (MemorySample { at_ms: s * 1000, ..busy }, situation(4)));
+    let busy = MemorySample {
+        swap_out_rate: 4 << 20,
+        ..used
+    };
+    let moves = (0..300).map(|s| {
+        (
+            MemorySample {
+                at_ms: s * 1000,
+                ..busy
+            },
+            situation(4),
+        )
+    });
     assert_eq!(told(moves), ["60 SwapUse Notice"]);
 }
 
 #[test]
 fn oom_kill_is_told_at_once_with_its_victim() {
     let mut alarms = Alarms::default();
-    let victims = vec![Victim { pid: 7, name: "qemu".to_owned(), by_cgroup: false }];
+    let victims = vec![Victim {
+        pid: 7,
+        name: "qemu".to_owned(),
+        by_cgroup: false,
+    }];
     let changes = alarms.observe(
-        &MemorySample { oom_kills: 1, ..at(1) },
-        &Situation { victims, ..Situation::default() },
+        &MemorySample {
+            oom_kills: 1,
+            ..at(1)
+        },
+        &Situation {
+            victims,
+            ..Situation::default()
+        },
     );
-    let [AlarmChange::Raised(alarm)] = &changes[..] else { panic!("{changes:?}") };
-    assert_eq!((alarm.kind, alarm.level), (AlarmKind::OomKill, AlarmLevel::Critical));
-    assert!(alarm.message.starts_with("The kernel killed qemu (7) for want of memory."), "{}", alarm.message);
+    let [AlarmChange::Raised(alarm)] = &changes[..] else {
+        panic!("{changes:?}")
+    };
+    assert_eq!(
+        (alarm.kind, alarm.level),
+        (AlarmKind::OomKill, AlarmLevel::Critical)
+    );
+    assert!(
+        alarm
+            .message
+            .starts_with("The kernel killed qemu (7) for want of memory."),
+        "{}",
+        alarm.message
+    );
     // Still told, with the name, minutes later; then over.
     assert_eq!(alarms.observe(&at(500), &Situation::default()), []);
     assert_eq!(alarms.raised()[0].message, alarm.message);
@@ -147,9 +229,15 @@ fn host_that_is_too_small_says_by_how_much() {
         alarms.observe(&at(second), &situation);
     }
     let raised = alarms.raised();
-    assert_eq!((raised[0].kind, raised[0].level), (AlarmKind::TooSmall, AlarmLevel::Notice));
+    assert_eq!(
+        (raised[0].kind, raised[0].level),
+        (AlarmKind::TooSmall, AlarmLevel::Notice)
+    );
     let told = &raised[0].message;
-    assert!(told.contains("too small for these VMs: it lacks about 380 MiB"), "{told}");
+    assert!(
+        told.contains("too small for these VMs: it lacks about 380 MiB"),
+        "{told}"
+    );
 }
 
 #[test]
@@ -157,7 +245,10 @@ fn victims_are_read_from_the_kernels_log() {
     let record = "3,1052,9000,-;Out of memory: Killed process 41 (my (x) app) total-vm:9kB, anon-rss:1kB\n \
                   SUBSYSTEM=x\n";
     let found = victim(record).unwrap();
-    assert_eq!((found.pid, found.name.as_str(), found.by_cgroup), (41, "my (x) app", false));
+    assert_eq!(
+        (found.pid, found.name.as_str(), found.by_cgroup),
+        (41, "my (x) app", false)
+    );
     let record = "3,1,1,-;Memory cgroup out of memory: Killed process 5 (a) total-vm:9kB\n";
     assert!(victim(record).unwrap().by_cgroup);
     for text in [

@@ -166,15 +166,16 @@ fn allowed(config: &SwapConfig, folder: &Folder, path: &SwapPath) -> Result<(), 
             "it lies outside of the folders that are allowed",
         ));
     }
-    let mode = folder
-        .stat(".")
-        .ok()
-        .flatten()
-        .map_or(0, |stat| stat.st_mode);
-    if mode & 0o002 != 0 {
-        return Err(elsewhere(path, "everybody may write in that folder"));
+    let me = rustix::process::geteuid().as_raw();
+    match folder.stat(".").ok().flatten() {
+        Some(stat) if stat.st_mode & 0o002 != 0 => {
+            Err(elsewhere(path, "everybody may write in that folder"))
+        }
+        Some(stat) if stat.st_uid != 0 && stat.st_uid != me => {
+            Err(elsewhere(path, "that folder belongs to an ordinary user"))
+        }
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 fn foreign(folder: &Folder, path: &SwapPath) -> io::Result<Vec<(Slot, String)>> {
@@ -215,7 +216,7 @@ fn foreign_file(folder: &Folder, slot: &Slot, stat: &Stat) -> io::Result<Option<
 }
 
 /// What is swapped is other processes' memory: the file must be this user's alone, under one name.
-fn is_private(stat: &Stat) -> bool {
+pub(super) fn is_private(stat: &Stat) -> bool {
     let me = rustix::process::geteuid().as_raw();
     stat.st_uid == me && stat.st_mode & 0o077 == 0 && stat.st_nlink == 1
 }

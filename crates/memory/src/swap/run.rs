@@ -10,8 +10,10 @@ use kinglet_model::problem::ProblemKind;
 use thiserror::Error;
 
 use super::create::create;
+use super::look::is_private;
 use super::record::Record;
 use super::{Refusal, Slot, Step, SwapPath, SwapPlan};
+use crate::atomic::is_file;
 use crate::boot::{Boot, BootEntry, BootError};
 use crate::folder::Folder;
 use crate::sys;
@@ -191,8 +193,13 @@ impl Hands<'_> {
     }
 }
 
+/// What is open is looked at again: whoever may write in a folder above could have put another there.
 fn on(slot: &Slot, priority: Option<u16>) -> io::Result<()> {
     let file = Folder::open(&slot.folder())?.read(slot.name())?;
+    let stat = rustix::fs::fstat(&file)?;
+    if !is_file(stat.st_mode) || !is_private(&stat) {
+        return Err(io::Error::other("another file was put in its place"));
+    }
     sys::swapon(file.as_fd(), priority)
 }
 

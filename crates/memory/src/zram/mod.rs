@@ -6,13 +6,15 @@
 mod device;
 mod stat;
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use kinglet_model::memory::{ZramSpec, ZramStatus};
 use kinglet_model::problem::ProblemKind;
 use kinglet_model::{ActionState, Problem, Size};
+use rustix::fs::FlockOperation;
+use rustix::io::Errno;
 use thiserror::Error;
 
 use self::device::Device;
@@ -38,6 +40,9 @@ pub enum ZramError {
     /// The kernel has none ready.
     #[error("{0}")]
     Unsupported(String),
+    /// Another change is under way.
+    #[error("zram is being changed already; wait until that is done.")]
+    Busy,
     /// The size makes no sense here.
     #[error(
         "zram of {asked} is refused: it is at least {least}, and at most {most}, twice this host's memory."
@@ -97,6 +102,7 @@ impl From<&ZramError> for Problem {
     fn from(error: &ZramError) -> Self {
         let (kind, code) = match error {
             ZramError::Unsupported(_) => (ProblemKind::Lacking, "no-zram"),
+            ZramError::Busy => (ProblemKind::Refused, "zram-busy"),
             ZramError::Size { .. } => (ProblemKind::Invalid, "zram-size"),
             ZramError::Algorithm { .. } => (ProblemKind::Invalid, "zram-algorithm"),
             ZramError::Priority(_) => (ProblemKind::Invalid, "swap-priority"),
@@ -121,11 +127,16 @@ impl ZramKeeper {
     }
 
     /// Brings the host to `spec`: a new device is on before an old one goes off, and what a crash left
-    /// is taken away. One call at a time.
+    /// is taken away.
     ///
     /// # Errors
     /// A refusal with nothing changed, or the step that failed, with what was new taken back.
     pub fn reconcile(&self, spec: &ZramSpec) -> Result<(), ZramError> {
+        if !spec.enabled && self.devices().is_empty() {
+            return Ok(());
+        }
+        self.supported()?;
+        let _lock = self.lock()?;
         let own = self.own()?;
         if !spec.enabled {
             return self.fall(&own, None);
@@ -207,8 +218,23 @@ impl ZramKeeper {
         }))
     }
 
+    /// Keeps every other Kinglet of this host from changing zram meanwhile.
+    fn lock(&self) -> Result<File, ZramError> {
+        let control = self.sys.join("class/zram-control");
+        let lock = || -> io::Result<Option<File>> {
+            let folder = File::open(&control)?;
+            match rustix::fs::flock(&folder, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => Ok(Some(folder)),
+                Err(Errno::WOULDBLOCK) => Ok(None),
+                Err(error) => Err(error.into()),
+            }
+        };
+        lock()
+            .map_err(ZramError::io("lock", &control))?
+            .ok_or(ZramError::Busy)
+    }
+
     fn check(&self, spec: &ZramSpec) -> Result<(), ZramError> {
-        self.supported()?;
         let most = Size(self.meminfo()?.total.0.saturating_mul(2));
         if spec.size < LEAST || spec.size > most {
             return Err(ZramError::Size {
