@@ -79,6 +79,10 @@ pub(crate) enum Amendment {
     },
     /// Lists of digests beside it changed.
     Sums(Vec<Expected>),
+    /// Its upload is whole and its file at its place; the digest, where it is known for certain.
+    Uploaded(FileStat, Option<Digest>),
+    /// Its upload is whole, but something keeps its file from its place.
+    Blocked(String),
 }
 
 /// What becomes of the object.
@@ -115,6 +119,11 @@ impl Amendment {
                 judge(image, damage, expected, *thorough);
             }
             Self::Sums(expected) => rejudge(image, expected),
+            Self::Uploaded(stat, digest) => uploaded(image, stat, *digest),
+            Self::Blocked(why) if image.status.phase == ImagePhase::Uploading => {
+                image.status.reason = Some(why.clone());
+            }
+            Self::Blocked(_) => {}
         }
         if *image == before {
             Fate::Keep
@@ -143,6 +152,7 @@ fn rewritten(image: &mut Image, stat: &FileStat) {
     move_on(image, ImageEvent::WriterSeen);
     let status = &mut image.status;
     status.reason = None;
+    status.upload = None;
     status.format = None;
     status.compression = None;
     status.virtual_size = None;
@@ -163,6 +173,14 @@ fn settled(image: &mut Image, stat: &FileStat) {
     set_stat(image, stat);
     if image.status.phase == ImagePhase::Arriving {
         move_on(image, ImageEvent::Settled);
+    }
+}
+
+fn uploaded(image: &mut Image, stat: &FileStat, digest: Option<Digest>) {
+    if image.status.phase == ImagePhase::Uploading && move_on(image, ImageEvent::UploadWhole) {
+        image.status.reason = None;
+        image.status.sha256 = digest;
+        set_stat(image, stat);
     }
 }
 

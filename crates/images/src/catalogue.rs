@@ -59,14 +59,15 @@ pub(crate) struct Catalogue {
 }
 
 impl Catalogue {
-    /// Adds an image, or replaces what was known of it. One whose file is missing has no place.
+    /// Adds an image, or replaces what was known of it. One whose file is missing, or not there yet,
+    /// has no place.
     pub(crate) fn insert(&mut self, known: Known) {
         self.forget(known.id);
         self.by_identity
             .entry(known.print.identity())
             .or_default()
             .push(known.id);
-        if known.phase != ImagePhase::Missing {
+        if !matches!(known.phase, ImagePhase::Missing | ImagePhase::Uploading) {
             self.by_place.insert(known.place.clone(), known.id);
         }
         self.known.insert(known.id, known);
@@ -105,7 +106,7 @@ impl Catalogue {
             .into_iter()
             .flatten()
             .filter_map(|id| self.known.get(id))
-            .filter(|known| known.print.same_file(print))
+            .filter(|known| known.phase != ImagePhase::Uploading && known.print.same_file(print))
     }
 
     /// Every image.

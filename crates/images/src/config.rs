@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::folder::Folder;
+use crate::upload::UploadsConfig;
 
 /// What the library is opened with.
 #[derive(Debug, Clone)]
@@ -18,6 +19,8 @@ pub struct LibraryConfig {
     /// How long a file must be unchanged to count as arrived, where the kernel cannot tell whether
     /// somebody is writing to it.
     pub quiet: Duration,
+    /// How uploads are kept.
+    pub uploads: UploadsConfig,
 }
 
 impl LibraryConfig {
@@ -29,6 +32,7 @@ impl LibraryConfig {
             events: true,
             poll: Duration::from_secs(3),
             quiet: Duration::from_secs(5),
+            uploads: UploadsConfig::default(),
         }
     }
 }

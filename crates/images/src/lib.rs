@@ -10,6 +10,7 @@
 //!   (`keeper::reconcile`) of what lies at a place with what was known of it.
 //! - A file is *arriving* while somebody has it open for writing (`kernel`), then *checking*: what it
 //!   is and whether it is whole (`check`, by `kinglet-disk`), then *ready* or *damaged*.
+//! - Uploads (`upload`) are images from their first byte on; the keeper gives their files their places.
 //! - Every change of an image object is an `amend::Amendment`, applied to the newest object by
 //!   compare-and-put, so that a VM that begins to use the image at the same moment is not overlooked.
 
@@ -34,6 +35,7 @@ mod sums;
 mod temporary;
 #[cfg(test)]
 mod tests;
+mod upload;
 mod walk;
 mod watch;
 
@@ -42,6 +44,7 @@ pub use error::LibraryError;
 pub use folder::Folder;
 pub use kinglet_model::image::RefreshReport;
 pub use library::Library;
+pub use upload::{Checksum, MAX_UPLOAD, NewUpload, UploadState, Uploads, UploadsConfig};
 
 /// A refusal, as it is sent.
 pub type Refusal = kinglet_model::Problem;

@@ -20,6 +20,7 @@ use crate::folder::{Root, open_file, stat_open};
 use crate::inspect::{Disk, Inspect};
 use crate::keeper::Keeper;
 use crate::path::RelPath;
+use crate::upload::{Desk, UploadAsk, Uploads};
 
 /// Questions that wait for the keeper at most; more wait before they are put.
 const WAITING: usize = 64;
@@ -40,6 +41,7 @@ pub(crate) struct Shared {
     pub(crate) registry: Registry,
     pub(crate) inspect: Arc<dyn Inspect>,
     pub(crate) watching: RwLock<Vec<Watching>>,
+    pub(crate) uploads: Arc<Desk>,
 }
 
 /// Something asked of the keeper.
@@ -54,6 +56,8 @@ pub(crate) enum Ask {
     ),
     /// Delete an image's file.
     Delete(Id, Option<Revision>, oneshot::Sender<Result<(), Problem>>),
+    /// Something about an upload.
+    Upload(UploadAsk),
 }
 
 enum Task {
@@ -90,6 +94,7 @@ impl Library {
             registry,
             inspect,
             watching,
+            uploads: Arc::default(),
         });
         let task = Arc::new(Mutex::new(Task::Waiting(inbox)));
         Ok(Self {
@@ -107,6 +112,7 @@ impl Library {
         *task = match std::mem::replace(&mut *task, Task::Ended) {
             Task::Waiting(inbox) => {
                 let keeper = Keeper::new(Arc::clone(&self.shared), inbox, self.stop.clone());
+                tokio::spawn(self.uploads().take_up());
                 Task::Running(tokio::spawn(keeper.run()))
             }
             other => other,
@@ -156,6 +162,12 @@ impl Library {
         self.ask(|reply| Ask::Delete(id, if_match, reply))
             .await
             .unwrap_or_else(|| Err(LibraryError::Stopped.into()))
+    }
+
+    /// What comes through the API.
+    #[must_use]
+    pub fn uploads(&self) -> Uploads {
+        Uploads::new(Arc::clone(&self.shared), self.asks.clone())
     }
 
     /// The folders and how each is being watched.

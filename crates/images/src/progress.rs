@@ -61,6 +61,25 @@ impl Drop for Reporter {
     }
 }
 
+/// Shows how far interrupted work on an image is.
+pub(crate) fn show(registry: &Registry, id: Id, task: &str, done: u64, total: u64) {
+    let progress = Progress {
+        task: task.to_owned(),
+        done,
+        total: Some(total),
+        rate: None,
+    };
+    match serde_json::to_value(&progress) {
+        Ok(value) => registry.live().set(key(id), value),
+        Err(error) => tracing::error!(%id, %error, "progress is not JSON"),
+    }
+}
+
+/// Shows no work on an image any more.
+pub(crate) fn hide(registry: &Registry, id: Id) {
+    registry.live().clear(&key(id));
+}
+
 /// Half of what it was, half of what it is: steady enough to read, quick enough to be true.
 fn rate(bytes: u64, passed: Duration, before: Option<u64>) -> u64 {
     let millis = passed.as_millis().max(1);

@@ -10,6 +10,7 @@ mod reconcile;
 mod requests;
 mod settle;
 mod sweep;
+mod uploads;
 
 use std::collections::{HashMap, HashSet};
 use std::future::pending;
@@ -35,6 +36,7 @@ use crate::watch::{Changes, Watcher};
 use checks::Checks;
 use lists::Lists;
 use settle::Waiting;
+pub(crate) use sweep::blocking;
 
 /// How long after a failure of the registry everything is compared again.
 const RETRY: Duration = Duration::from_secs(5);
@@ -52,9 +54,11 @@ pub(crate) struct Keeper {
     checks: Checks,
     waiting: HashMap<Id, Waiting>,
     missing: HashSet<Id>,
+    uploads: HashSet<Id>,
     /// In a mutex only because the stream in it cannot be shared; nobody ever waits for it.
     releases: Option<Mutex<ResourceWatch<Image>>>,
     poll_due: Option<Instant>,
+    expiry_due: Option<Instant>,
     retry_due: Option<Instant>,
 }
 
@@ -81,8 +85,10 @@ impl Keeper {
             checks: Checks::default(),
             waiting: HashMap::new(),
             missing: HashSet::new(),
+            uploads: HashSet::new(),
             releases: None,
             poll_due: None,
+            expiry_due: None,
             retry_due: None,
         }
     }
@@ -102,6 +108,8 @@ impl Keeper {
                 () = tokio::time::sleep(RETRY) => {}
             }
         }
+        // Before the scan, which would take a finished upload for a file that it does not know.
+        self.recover_uploads().await;
         self.sweep(Changes::everything()).await;
         while self.step().await {}
         self.checks.cancel_all();
@@ -232,12 +240,20 @@ impl Keeper {
             }
             _ => self.no_longer_missing(id),
         }
+        if known.phase == ImagePhase::Uploading {
+            self.uploads.insert(id);
+            let first = || Instant::now() + self.shared.config.uploads.lifetime;
+            self.expiry_due.get_or_insert_with(first);
+        } else {
+            self.uploads.remove(&id);
+        }
         self.checks.follow(&known);
         self.catalogue.insert(known);
     }
 
     fn forget(&mut self, id: Id) {
         self.catalogue.forget(id);
+        self.uploads.remove(&id);
         self.waiting.remove(&id);
         self.checks.cancel(id);
         self.no_longer_missing(id);
@@ -271,7 +287,8 @@ impl Keeper {
     /// When the next thing is due that nobody will tell of.
     fn due(&self) -> Option<Instant> {
         let waiting = self.waiting.values().filter_map(|waiting| waiting.due);
-        waiting.chain(self.poll_due).chain(self.retry_due).min()
+        let planned = [self.poll_due, self.retry_due, self.expiry_due];
+        waiting.chain(planned.into_iter().flatten()).min()
     }
 
     async fn on_time(&mut self) {
@@ -279,10 +296,14 @@ impl Keeper {
         if self.retry_due.is_some_and(|due| due <= now) {
             // What was not saved is still different from what is known: it is found again.
             self.retry_due = None;
+            self.recover_uploads().await;
             self.sweep(Changes::everything()).await;
         } else if self.poll_due.is_some_and(|due| due <= now) {
             let changes = Changes::of_folders(self.polled().collect());
             self.sweep(changes).await;
+        }
+        if self.expiry_due.is_some_and(|due| due <= now) {
+            self.expire_uploads().await;
         }
         self.settle_due(now).await;
     }

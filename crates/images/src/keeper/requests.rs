@@ -40,6 +40,7 @@ impl Keeper {
             Ask::Delete(id, if_match, reply) => {
                 let _ = reply.send(self.request_delete(id, if_match).await);
             }
+            Ask::Upload(ask) => self.answer_upload(ask).await,
         }
     }
 
@@ -173,7 +174,7 @@ impl Keeper {
     }
 }
 
-fn written(image: &Image) -> Written {
+pub(super) fn written(image: &Image) -> Written {
     Written {
         id: image.metadata.id,
         before: Some(image.metadata.name.clone()),

@@ -98,7 +98,8 @@ impl Keeper {
         let known = self
             .catalogue
             .iter()
-            .filter(|known| known.place.folder == folder && known.phase != ImagePhase::Missing);
+            .filter(|known| known.place.folder == folder)
+            .filter(|known| !matches!(known.phase, ImagePhase::Missing | ImagePhase::Uploading));
         let known = known.map(|known| &known.place);
         match walk {
             Ok(walk) => {
@@ -214,7 +215,7 @@ impl Keeper {
 }
 
 /// Runs on a blocking thread; `None` if that failed, which is said in the log.
-pub(super) async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Option<T> {
     match tokio::task::spawn_blocking(work).await {

@@ -8,6 +8,7 @@ mod moving;
 mod random;
 mod requests;
 mod strange;
+mod uploads;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -18,7 +19,7 @@ use std::time::Duration;
 
 use kinglet_disk::Probe;
 use kinglet_model::image::{ImagePhase, ImageUser};
-use kinglet_model::{Id, Image, Name};
+use kinglet_model::{Id, Image, Name, Resource as _};
 use kinglet_registry::Registry;
 use tempfile::TempDir;
 use tokio::time::{Instant, timeout_at};
