@@ -170,8 +170,7 @@ fn failure_at_any_step_leaves_what_was_before() {
             assert_eq!(
                 (ground.active(), ground.files(), ground.fstab()),
                 seen,
-                "{:?}",
-                step
+                "{step:?}"
             );
             assert!(keeper.plan(&before).unwrap().is_empty());
         }
@@ -352,4 +351,36 @@ fn swap_file_that_others_could_read_is_not_taken_for_ours() {
             .unwrap_err(),
     );
     assert!(told.to_string().contains("other users may read"), "{told}");
+}
+
+/// Not a test of its own: what the test below starts without the right to switch swap.
+#[test]
+#[ignore = "started by another test"]
+fn asks_without_the_right() {
+    let Some(ground) = std::env::var_os("KINGLET_MEMORY_TEST_GROUND") else {
+        return;
+    };
+    let keeper = ground::keeper(std::path::Path::new(&ground));
+    assert_eq!(
+        refusal(keeper.reconcile(&wanted(2)).unwrap_err()),
+        Refusal::NotPermitted
+    );
+    let status = keeper.status(&wanted(2), |_| None).unwrap();
+    assert_eq!(status.phase, SwapPhase::Unavailable);
+    assert!(status.actions.iter().all(|action| !action.allowed));
+}
+
+#[test]
+fn without_the_right_nothing_is_tried() {
+    let ground = Ground::new();
+    let tests = std::env::current_exe().unwrap();
+    let output = ground::said(
+        Command::new("setpriv")
+            .args(["--bounding-set=-sys_admin", "--"])
+            .arg(tests)
+            .args(["--exact", "asks_without_the_right", "--ignored"])
+            .env("KINGLET_MEMORY_TEST_GROUND", ground.path()),
+    );
+    assert!(output.contains("1 passed"), "{output}");
+    assert_eq!((ground.active(), ground.files()), (vec![], vec![]));
 }

@@ -4,7 +4,9 @@
 
 mod ground;
 
-use ground::{active, of_the_machine};
+use std::process::Command;
+
+use ground::{active, of_the_machine, ok};
 use kinglet_memory::proc::ActiveSwap;
 use kinglet_memory::zram::{ZramError, ZramKeeper};
 use kinglet_model::Size;
@@ -67,7 +69,7 @@ fn zram_is_on_changed_and_off() {
         algorithm: other.cloned(),
         size: Size::mib(8),
         priority: Some(7),
-        ..spec.clone()
+        ..spec
     };
     keeper.reconcile(&changed).unwrap();
     let status = keeper.status().unwrap();
@@ -93,7 +95,7 @@ fn zram_is_on_changed_and_off() {
         (
             ZramSpec {
                 algorithm: Some("magic".to_owned()),
-                ..spec.clone()
+                ..spec
             },
             "no algorithm \"magic\"",
         ),
@@ -110,6 +112,13 @@ fn zram_is_on_changed_and_off() {
         assert!(told.to_string().contains(words), "{told}");
     }
     assert_eq!(on().len(), 1);
+
+    // As after a crash between the header and swapon.
+    ok(Command::new("swapoff").arg(&on()[0].path));
+    assert!(!keeper.status().unwrap().active);
+    keeper.reconcile(&changed).unwrap();
+    assert!(keeper.status().unwrap().active);
+    assert_eq!(devices().len(), before.len() + 1);
 
     let held = std::fs::File::open("/sys/class/zram-control").unwrap();
     held.lock().unwrap();

@@ -4,12 +4,14 @@
 //! here starts a thread or reads a clock.
 
 mod alarm;
+mod cgroup;
 mod hold;
 mod oom;
 mod sampler;
 mod series;
 
 pub use alarm::{AlarmChange, Alarms, Situation};
+pub use cgroup::CgroupMemory;
 pub use oom::{OomLog, Victim, victim};
 pub use sampler::Sampler;
 pub use series::{Resolution, Series};

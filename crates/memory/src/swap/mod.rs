@@ -16,16 +16,18 @@ mod refusal;
 mod run;
 mod users;
 mod view;
+mod wanted;
 
 pub(crate) use header::LABEL_OF_ZRAM;
 pub use header::SwapHeader;
 pub use keeper::{SwapConfig, SwapKeeper};
 pub use path::{PathError, Slot, SwapPath};
-pub use plan::{LEAST, Step, SwapPlan};
+pub use plan::{Step, SwapPlan};
 pub use refusal::Refusal;
 pub use run::SwapError;
 pub use users::swap_users;
 pub use view::{FileSystem, HostView, Kind, OwnFile, Place};
+pub use wanted::LEAST;
 
 #[cfg(test)]
 mod tests;
