@@ -179,11 +179,18 @@ fn try_arrival(roots: &[Root], place: &Place) -> io::Result<Arrival> {
     let Some(stat) = stat_open(file.as_fd())? else {
         return Ok(Arrival::Gone);
     };
-    Ok(match writer {
-        Writer::None => Arrival::Settled(stat),
+    let may_be_elsewhere = foreign(file.as_fd()).is_some();
+    Ok(weigh(writer, may_be_elsewhere, stat))
+}
+
+/// What the kernel's word on writers is worth: where the writer may be on another host (or behind a
+/// FUSE daemon), that there is none here says nothing.
+fn weigh(writer: Writer, may_be_elsewhere: bool, stat: FileStat) -> Arrival {
+    match writer {
         Writer::Present => Arrival::Writing(stat),
-        Writer::Unknown => Arrival::Unsure(stat),
-    })
+        Writer::None if !may_be_elsewhere => Arrival::Settled(stat),
+        Writer::None | Writer::Unknown => Arrival::Unsure(stat),
+    }
 }
 
 /// The places in a folder that a scan did not meet.
@@ -193,4 +200,30 @@ pub(crate) fn unmet<'a>(known: impl Iterator<Item = &'a Place>, walk: &Walk) -> 
         .filter(|place| !met.contains(&place.path))
         .cloned()
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fingerprint::Fingerprint;
+
+    #[test]
+    fn lease_on_a_foreign_filesystem_does_not_prove_arrival() {
+        let stat = FileStat {
+            print: Fingerprint::default(),
+            allocated: 0,
+        };
+        let weighed = |writer, elsewhere| weigh(writer, elsewhere, stat);
+        assert!(matches!(weighed(Writer::None, true), Arrival::Unsure(_)));
+        assert!(matches!(weighed(Writer::Unknown, true), Arrival::Unsure(_)));
+        assert!(matches!(
+            weighed(Writer::Present, true),
+            Arrival::Writing(_)
+        ));
+        assert!(matches!(weighed(Writer::None, false), Arrival::Settled(_)));
+        assert!(matches!(
+            weighed(Writer::Unknown, false),
+            Arrival::Unsure(_)
+        ));
+    }
 }

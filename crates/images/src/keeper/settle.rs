@@ -73,12 +73,13 @@ impl Keeper {
         let mut waiting = Vec::new();
         for (candidate, arrival) in candidates.into_iter().zip(found) {
             if let Some(id) = self.decide(&candidate, &arrival, &mut batch) {
-                waiting.push((id, seen(&arrival, candidate.stat)));
+                let stat = seen(&arrival, candidate.stat);
+                waiting.push((id, stat, self.longest(&candidate.place, &arrival)));
             }
         }
         self.write(batch).await;
-        for (id, stat) in waiting {
-            self.wait(id, &stat);
+        for (id, stat, longest) in waiting {
+            self.wait(id, &stat, longest);
         }
     }
 
@@ -227,15 +228,26 @@ impl Keeper {
         image
     }
 
+    /// After how long at most a file that has not arrived is looked at again, if nothing is told of
+    /// it; `None`: not before that.
+    fn longest(&self, place: &Place, arrival: &Arrival) -> Option<Duration> {
+        // Of a temporary file's end only the rename tells: an abandoned one wakes nobody.
+        if matches!(kind(place.path.file_name()), Kind::Temporary(_)) {
+            return None;
+        }
+        Some(match arrival {
+            Arrival::Unsure(_) => self.shared.config.quiet,
+            _ => SELDOM,
+        })
+    }
+
     /// Notes that the image's file has not arrived, shows how large it is, and when to look again.
-    fn wait(&mut self, id: Id, stat: &FileStat) {
-        let Some(known) = self.catalogue.get(id) else {
+    fn wait(&mut self, id: Id, stat: &FileStat, longest: Option<Duration>) {
+        if self.catalogue.get(id).is_none() {
             return;
-        };
-        let temporary = matches!(kind(known.place.path.file_name()), Kind::Temporary(_));
+        }
         let now = Instant::now();
         let registry = &self.shared.registry;
-        let quiet = self.shared.config.quiet;
         let waiting = self.waiting.entry(id).or_insert_with(|| Waiting {
             due: None,
             looked: None,
@@ -244,17 +256,23 @@ impl Keeper {
             since: now,
             reporter: Reporter::new(registry.clone(), id, "receiving"),
         });
-        if waiting.print != stat.print {
-            waiting.print = stat.print;
-            waiting.since = now;
-            waiting.tries = 0;
-        }
         waiting.reporter.report(stat.print.size, None);
-        waiting.looked = Some(now);
-        let soon = SOON.saturating_mul(1 << waiting.tries.min(16)).min(SELDOM);
-        waiting.tries = waiting.tries.saturating_add(1);
-        // Of a temporary file's end only the rename tells: an abandoned one wakes nobody.
-        waiting.due = (!temporary).then(|| now + soon.min(quiet));
+        waiting.looked_at(&stat.print, longest, now);
+    }
+}
+
+impl Waiting {
+    /// Notes what was seen, and when to look again: the longer nothing is told of the file, the
+    /// later. That it grew is no reason to hurry; a writer's end is told.
+    fn looked_at(&mut self, print: &Fingerprint, longest: Option<Duration>, now: Instant) {
+        if self.print != *print {
+            self.print = *print;
+            self.since = now;
+        }
+        self.looked = Some(now);
+        let soon = SOON.saturating_mul(1 << self.tries.min(16));
+        self.tries = self.tries.saturating_add(1);
+        self.due = longest.map(|longest| now + soon.min(longest));
     }
 }
 
@@ -272,4 +290,38 @@ fn age(print: &Fingerprint) -> Option<Duration> {
         .ok()?;
     let written = Duration::from_nanos(u64::try_from(print.modified).ok()?);
     now.checked_sub(written)
+}
+
+#[cfg(test)]
+mod tests {
+    use kinglet_registry::Registry;
+
+    use super::*;
+
+    #[test]
+    fn file_that_keeps_growing_is_looked_at_ever_more_seldom() {
+        let now = Instant::now();
+        let mut waiting = Waiting {
+            due: None,
+            looked: None,
+            tries: 0,
+            print: Fingerprint::default(),
+            since: now,
+            reporter: Reporter::new(Registry::in_memory(), Id::generate(), "receiving"),
+        };
+        let mut pause = Duration::ZERO;
+        for size in 1..20 {
+            let print = Fingerprint {
+                size,
+                ..Fingerprint::default()
+            };
+            waiting.looked_at(&print, Some(SELDOM), now);
+            let next = waiting.due.unwrap() - now;
+            assert!(next > pause || next == SELDOM, "{next:?} after {pause:?}");
+            pause = next;
+        }
+        assert_eq!(pause, SELDOM);
+        waiting.looked_at(&Fingerprint::default(), None, now);
+        assert_eq!(waiting.due, None);
+    }
 }
