@@ -49,7 +49,8 @@ fn a_vm_runs_on_while_the_daemon_is_dead_and_is_found_again() -> Result<()> {
     run_tiny(&daemon, "tiny")?;
     let mut console = Console::attach(&daemon, "tiny")?;
     console.expect("kinglet-tiny ready")?;
-    console.line("x=still-here")?;
+    console.line("x=still-here; echo set $x")?;
+    console.expect("set still-here")?;
     let before = daemon.vm_processes()?;
     ensure!(before.len() == 1, "{before:?}");
     drop(console);

@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use kinglet_model::{Id, Name};
-use rustix::fs::FlockOperation;
+use rustix::fs::{CWD, FileType, FlockOperation, Mode};
 use rustix::io::Errno;
 
 /// The places of one VM.
@@ -87,6 +87,19 @@ impl Folder {
         self.path.join("console.log")
     }
 
+    /// What its engine is told of its console: it reads what is typed from `PATH.in` and writes what is
+    /// said to `PATH.out`, which leads nowhere, and to the log.
+    #[must_use]
+    pub fn console_pipe(&self) -> PathBuf {
+        self.sockets.join("console")
+    }
+
+    /// The pipe into which one types.
+    #[must_use]
+    pub fn keyboard(&self) -> PathBuf {
+        self.sockets.join("console.in")
+    }
+
     /// What its engine said.
     #[must_use]
     pub fn engine_log(&self) -> PathBuf {
@@ -110,6 +123,22 @@ impl Folder {
                 .mode(0o600)
                 .open(file)?;
         }
+        Ok(())
+    }
+
+    /// Makes the console's pipe, in place of an earlier process's: what was typed to that is gone.
+    pub(crate) fn make_console_pipe(&self) -> io::Result<()> {
+        private_folder(&self.sockets)?;
+        let screen = self.sockets.join("console.out");
+        for old in [&self.keyboard(), &screen] {
+            match fs::remove_file(old) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        std::os::unix::fs::symlink("/dev/null", screen)?;
+        let mode = Mode::RUSR | Mode::WUSR;
+        rustix::fs::mknodat(CWD, self.keyboard(), FileType::Fifo, mode, 0)?;
         Ok(())
     }
 

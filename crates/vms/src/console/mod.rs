@@ -113,7 +113,7 @@ impl Console {
 
     async fn claim(&self, steal: bool) -> Result<Writer, ClaimError> {
         let turn = self.seat.keyboard.take(steal)?;
-        Writer::open(self.folder.sockets(), turn).await
+        Writer::open(&self.folder.keyboard(), turn)
     }
 }
 

@@ -1,7 +1,6 @@
 //! Viewers and writers without a VM.
 
 use std::io::Write;
-use std::os::unix::net::UnixListener;
 
 use kinglet_model::Id;
 
@@ -52,12 +51,15 @@ async fn two_viewers_hear_everything_and_end_with_the_log() {
 async fn keyboard_is_given_to_one_and_can_be_taken_over() {
     let folder = tempfile::tempdir().unwrap();
     let (console, _watcher) = console(folder.path());
-    let socket = console.folder.sockets().join("console");
+    console.folder.make_console_pipe().unwrap();
     assert!(matches!(
         console.claim_writer().await,
         Err(ClaimError::NotRunning(_))
     ));
-    let _listener = UnixListener::bind(socket).unwrap();
+    // As QEMU opens it: for both ways, so that it stays when the last writer goes.
+    let keyboard = console.folder.keyboard();
+    let mut options = std::fs::OpenOptions::new();
+    let mut engine = options.read(true).write(true).open(keyboard).unwrap();
     let mut first = console.claim_writer().await.unwrap();
     assert!(matches!(
         console.claim_writer().await,
@@ -68,6 +70,9 @@ async fn keyboard_is_given_to_one_and_can_be_taken_over() {
     assert!(matches!(first.send(b"x").await, Err(SendError::TakenOver)));
     drop(first);
     second.send(b"y").await.unwrap();
+    let mut typed = [0];
+    std::io::Read::read_exact(&mut engine, &mut typed).unwrap();
+    assert_eq!(&typed, b"y");
     assert!(matches!(
         console.claim_writer().await,
         Err(ClaimError::Taken)

@@ -5,15 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use thiserror::Error;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::unix::OwnedWriteHalf;
-use tokio::task::JoinHandle;
+use tokio::io::AsyncWriteExt;
+use tokio::net::unix::pipe;
 use tokio_util::sync::CancellationToken;
-
-use crate::engine::qemu::connect;
-
-/// The console socket's name in a VM's folder of sockets.
-const SOCKET: &str = "console";
 
 /// Why the keyboard was not given.
 #[derive(Debug, Error)]
@@ -68,33 +62,20 @@ impl Drop for Turn {
 /// The right to type on a console. Dropping it gives it back.
 pub struct Writer {
     turn: Arc<Turn>,
-    sockets: PathBuf,
-    line: Option<Line>,
-}
-
-/// A connection, and the task that drops what comes back: it is in the log.
-struct Line {
-    write: OwnedWriteHalf,
-    drain: JoinHandle<()>,
-}
-
-impl Drop for Line {
-    fn drop(&mut self) {
-        self.drain.abort();
-    }
+    keyboard: PathBuf,
+    pipe: Option<pipe::Sender>,
 }
 
 impl Writer {
-    pub(super) async fn open(sockets: &Path, turn: Turn) -> Result<Self, ClaimError> {
-        let line = Line::open(sockets).await.map_err(ClaimError::NotRunning)?;
+    pub(super) fn open(keyboard: &Path, turn: Turn) -> Result<Self, ClaimError> {
         Ok(Self {
             turn: Arc::new(turn),
-            sockets: sockets.to_owned(),
-            line: Some(line),
+            keyboard: keyboard.to_owned(),
+            pipe: Some(open(keyboard).map_err(ClaimError::NotRunning)?),
         })
     }
 
-    /// Types. Connects again where the VM was restarted in between.
+    /// Types. Goes on at the new process where the VM was restarted in between.
     ///
     /// # Errors
     /// Where the keyboard was taken over, or the VM is not running.
@@ -103,7 +84,7 @@ impl Writer {
         tokio::select! {
             biased;
             () = token.cancelled() => {
-                self.line = None;
+                self.pipe = None;
                 Err(SendError::TakenOver)
             }
             sent = self.write(bytes) => sent.map_err(SendError::NotRunning),
@@ -116,32 +97,20 @@ impl Writer {
     }
 
     async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if self
-            .line
-            .as_ref()
-            .is_some_and(|line| line.drain.is_finished())
-        {
-            self.line = None;
+        if let Some(pipe) = &mut self.pipe {
+            match pipe.write_all(bytes).await {
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+                other => return other,
+            }
         }
-        let line = match &mut self.line {
-            Some(line) => line,
-            empty => empty.insert(Line::open(&self.sockets).await?),
-        };
-        let written = line.write.write_all(bytes).await;
-        if written.is_err() {
-            self.line = None;
-        }
-        written
+        self.pipe
+            .insert(open(&self.keyboard)?)
+            .write_all(bytes)
+            .await
     }
 }
 
-impl Line {
-    async fn open(sockets: &Path) -> io::Result<Self> {
-        let (mut read, write) = connect(sockets, SOCKET).await?.into_split();
-        let drain = tokio::spawn(async move {
-            let mut dropped = [0; 4096];
-            while matches!(read.read(&mut dropped).await, Ok(1..)) {}
-        });
-        Ok(Self { write, drain })
-    }
+/// Fails where no process reads what is typed.
+fn open(keyboard: &Path) -> io::Result<pipe::Sender> {
+    pipe::OpenOptions::new().open_sender(keyboard)
 }

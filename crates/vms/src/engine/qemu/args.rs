@@ -21,10 +21,8 @@ use crate::folder::{Folder, serial};
 pub const LOCK_FD: i32 = 3;
 /// The listening control socket.
 pub const QMP_FD: i32 = 4;
-/// The listening console socket.
-pub const CONSOLE_FD: i32 = 5;
 /// The tap device.
-pub const TAP_FD: i32 = 6;
+pub const TAP_FD: i32 = 5;
 
 /// The CD-ROM drive's device id.
 pub const DRIVE: &str = "cdrom";
@@ -154,9 +152,11 @@ fn control(args: &mut Arguments, plan: &Plan<'_>) {
         format!("socket,id=qmp,fd={QMP_FD},server=on,wait=off"),
     );
     args.pair("-mon", "chardev=qmp,mode=control");
-    let mut console = OsString::from(format!(
-        "socket,id=console,fd={CONSOLE_FD},server=on,wait=off,logappend=on,logfile="
-    ));
+    // What is said goes to the log and nowhere else: with a reader behind a socket, one that stops
+    // reading, or is killed, stops the guest's serial port for good.
+    let mut console = OsString::from("pipe,id=console,logappend=on,path=");
+    console.push(doubled_commas(&plan.folder.console_pipe()));
+    console.push(",logfile=");
     console.push(doubled_commas(&plan.folder.console_log()));
     args.pair("-chardev", console);
     args.device("isa-serial,id=com1,chardev=console");

@@ -16,8 +16,6 @@ use kinglet_model::vm::{
 };
 use kinglet_model::{Problem, Size};
 
-pub use socket::connect;
-
 use crate::config::HostFacts;
 use crate::engine::{Engine, EngineError, Launch, Session};
 use crate::folder::Folder;

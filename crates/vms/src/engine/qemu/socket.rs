@@ -13,8 +13,6 @@ use crate::folder::private_folder;
 
 /// The control socket's name.
 pub(super) const QMP: &str = "qmp";
-/// The console socket's name.
-pub(crate) const CONSOLE: &str = "console";
 
 /// A listening socket `name` in `folder`, in place of one that an earlier process left there.
 pub(super) fn listen(folder: &Path, name: &str) -> io::Result<UnixListener> {
@@ -32,7 +30,7 @@ pub(super) fn listen(folder: &Path, name: &str) -> io::Result<UnixListener> {
 ///
 /// # Errors
 /// Where nobody listens there.
-pub async fn connect(folder: &Path, name: &str) -> io::Result<UnixStream> {
+pub(super) async fn connect(folder: &Path, name: &str) -> io::Result<UnixStream> {
     let folder = File::open(folder)?;
     UnixStream::connect(through(&folder, name)).await
 }

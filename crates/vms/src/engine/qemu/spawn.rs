@@ -1,4 +1,4 @@
-//! Starting a QEMU process: an array of arguments, an empty environment, four descriptors.
+//! Starting a QEMU process: an array of arguments, an empty environment, three descriptors.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -11,8 +11,8 @@ use command_fds::{CommandFdExt, FdMapping};
 use kinglet_host::Qemu;
 use kinglet_host::firmware::Ovmf;
 
-use super::args::{self, CONSOLE_FD, LOCK_FD, Plan, QMP_FD, TAP_FD};
-use super::socket::{self, CONSOLE, QMP};
+use super::args::{self, LOCK_FD, Plan, QMP_FD, TAP_FD};
+use super::socket::{self, QMP};
 use crate::engine::{EngineError, Launch};
 use crate::folder::Folder;
 
@@ -64,12 +64,11 @@ fn descriptors(
     lock: File,
     tap: Option<File>,
 ) -> Result<Vec<FdMapping>, EngineError> {
-    let listen = |name| socket::listen(folder.sockets(), name).map_err(host("make a socket"));
-    let mut all: Vec<(OwnedFd, i32)> = vec![
-        (lock.into(), LOCK_FD),
-        (listen(QMP)?.into(), QMP_FD),
-        (listen(CONSOLE)?.into(), CONSOLE_FD),
-    ];
+    let control = socket::listen(folder.sockets(), QMP).map_err(host("make a socket"))?;
+    folder
+        .make_console_pipe()
+        .map_err(host("make the console's pipe"))?;
+    let mut all: Vec<(OwnedFd, i32)> = vec![(lock.into(), LOCK_FD), (control.into(), QMP_FD)];
     all.extend(tap.map(|tap| (tap.into(), TAP_FD)));
     Ok(all
         .into_iter()

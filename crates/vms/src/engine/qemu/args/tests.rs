@@ -125,7 +125,7 @@ fn firmware_kernel_network_and_accelerator_follow_the_spec() {
     assert!(!kernel.contains("-netdev"));
 
     vm.spec.network.mode = NetworkMode::Tap;
-    assert!(lines(&vm, |_| {}).contains("-netdev tap,id=net,fd=6"));
+    assert!(lines(&vm, |_| {}).contains("-netdev tap,id=net,fd=5"));
 }
 
 #[test]
