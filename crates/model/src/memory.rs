@@ -71,7 +71,7 @@ pub struct SwapStatus {
 pub enum BootManager {
     /// systemd: a `.swap` unit.
     Systemd,
-    /// BusyBox's init (Alpine, Buildroot, OpenWrt …): a line of `/etc/inittab`.
+    /// BusyBox's init (Alpine, Buildroot …): a line of `/etc/inittab`.
     Inittab,
     /// Any other: a line of `/etc/fstab`, for its `swapon -a`.
     Fstab,

@@ -73,8 +73,8 @@ pub(super) fn line(table: Table, entry: &BootEntry, swapon: &str) -> Vec<u8> {
             "{} none swap sw,pri={priority},nofail,x-kinglet 0 0",
             escape(file.as_str())
         ),
-        (Table::Inittab, None) => format!("::sysinit:{swapon} {file}"),
-        (Table::Inittab, Some(priority)) => format!("::sysinit:{swapon} -p {priority} {file}"),
+        // BusyBox's swapon knows -p only where it was built so, and fails else.
+        (Table::Inittab, _) => format!("::sysinit:{swapon} {file}"),
     }
     .into_bytes()
 }

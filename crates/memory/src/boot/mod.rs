@@ -51,6 +51,9 @@ pub enum BootError {
          letters, digits and . _ + - only"
     )]
     Unwritable(Slot),
+    /// OpenWrt keeps its swap in a database of its own, and takes other lines of `inittab` amiss.
+    #[error("this host boots with OpenWrt's procd, which reads neither fstab nor inittab for swap")]
+    Procd,
 }
 
 impl BootError {
@@ -79,6 +82,13 @@ impl Boot {
         }
     }
 
+    /// Whether an entry can carry a priority here. Where not, Kinglet gives the file its priority when
+    /// it starts itself.
+    #[must_use]
+    pub fn keeps_priority(&self) -> bool {
+        self.manager() != BootManager::Inittab
+    }
+
     /// The entries of these files, wherever they are kept. More than one is repaired by [`Self::set`].
     ///
     /// # Errors
@@ -100,6 +110,9 @@ impl Boot {
     /// # Errors
     /// Why not.
     pub fn check(&self, entry: &BootEntry) -> Result<(), BootError> {
+        if self.root.join("sbin/procd").exists() {
+            return Err(BootError::Procd);
+        }
         if self.manager() == BootManager::Inittab && !lines::fits_inittab(&entry.file) {
             return Err(BootError::Unwritable(entry.file.clone()));
         }

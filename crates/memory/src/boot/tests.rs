@@ -147,7 +147,7 @@ fn inittab_line_is_busyboxs_and_knows_no_quotes() {
     let inittab = root.path().join("etc/inittab");
     assert_eq!(
         fs::read_to_string(&inittab).unwrap(),
-        format!("{BUSYBOX}::sysinit:/usr/sbin/swapon -p 5 /data/swapfile.2\n")
+        format!("{BUSYBOX}::sysinit:/usr/sbin/swapon /data/swapfile.2\n")
     );
     let refused = boot.set(&ours, Some(&entry(&ours[2], None)));
     assert!(matches!(refused, Err(BootError::Unwritable(_))));
@@ -184,6 +184,18 @@ fn boot_file_that_is_a_link_is_not_replaced() {
         fs::read_to_string(root.path().join("store/fstab")).unwrap(),
         FSTAB
     );
+}
+
+#[test]
+fn openwrt_is_left_alone() {
+    let root = tree(&[("etc/inittab", BUSYBOX), ("sbin/procd", "")]);
+    let boot = Boot::new(root.path());
+    let ours = slots(&["/swapfile"]);
+    let refused = boot.set(&ours, Some(&entry(&ours[0], None)));
+    assert!(matches!(refused, Err(BootError::Procd)));
+    boot.set(&ours, None).unwrap();
+    let inittab = fs::read_to_string(root.path().join("etc/inittab")).unwrap();
+    assert_eq!(inittab, BUSYBOX);
 }
 
 #[test]
@@ -230,7 +242,9 @@ proptest! {
         let ours = slots(&["/data/swapfile", "/mnt/s"]);
         let mut now = text.clone();
         for wanted in history {
-            let entry = wanted.map(|(slot, priority)| entry(&ours[slot], priority));
+            let entry = wanted.map(|(slot, priority)| {
+                entry(&ours[slot], priority.filter(|_| !busybox))
+            });
             let line = entry.as_ref().map(|entry| lines::line(table, entry, "/sbin/swapon"));
             now = lines::edit(table, &now, &ours, line.as_deref());
             let found = lines::entries(table, &now, &ours);

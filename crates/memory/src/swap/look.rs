@@ -57,6 +57,7 @@ pub(super) fn look(config: &SwapConfig, spec: &SwapSpec) -> Result<HostView, Swa
             .iter()
             .flatten()
             .find_map(|place| boot_fault(&boot, place)),
+        boot_keeps_priority: boot.keeps_priority(),
         place,
         recorded,
         boot: boot

@@ -144,7 +144,7 @@ fn steps(wanted: Option<&Wanted>, view: &HostView) -> Vec<Step> {
         .filter(|wanted| wanted.persistent)
         .map(|wanted| BootEntry {
             file: wanted.slot.clone(),
-            priority: wanted.priority,
+            priority: wanted.priority.filter(|_| view.boot_keeps_priority),
         });
     // The old entry names the old file until the new one is on, and the new one before the old file
     // goes: at every moment the host boots with a file that exists.
@@ -175,6 +175,10 @@ fn rise(steps: &mut Vec<Step>, wanted: &Wanted, view: &HostView) {
             size: wanted.size,
             kind: wanted.kind,
         });
+    }
+    if wanted.state == State::Idle {
+        let own = view.own.iter().filter(|own| own.slot == wanted.slot);
+        steps.extend(own.map(off));
     }
     if wanted.state != State::On {
         steps.push(Step::On {

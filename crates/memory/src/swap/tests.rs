@@ -36,6 +36,7 @@ fn host() -> HostView {
         own: Vec::new(),
         recorded: Vec::new(),
         boot: Vec::new(),
+        boot_keeps_priority: true,
         boot_fault: None,
         others: Vec::new(),
     }
@@ -195,6 +196,41 @@ fn steps_of_a_move_are_in_the_safe_order() {
             "switch off /old/swapfile",
             "remove /old/swapfile",
             "record the places of swap files",
+        ]
+    );
+}
+
+#[test]
+fn file_that_nothing_is_swapped_to_changes_its_priority_in_place() {
+    let slot = path("/data/swapfile").slots()[0].clone();
+    let view = HostView {
+        own: vec![own(&slot, Size::mib(64), Some((Size(0), -2)))],
+        recorded: vec![path("/data/swapfile")],
+        boot: vec![BootEntry {
+            file: slot.clone(),
+            priority: None,
+        }],
+        // As after a boot by BusyBox, whose entry carries no priority.
+        boot_keeps_priority: false,
+        ..host()
+    };
+    let spec = SwapSpec {
+        priority: Some(9),
+        ..wanted(64)
+    };
+    let plan = SwapPlan::make(&spec, &view).unwrap();
+    let off = Step::Off {
+        slot: slot.clone(),
+        priority: None,
+    };
+    assert_eq!(
+        plan.steps,
+        [
+            off,
+            Step::On {
+                slot,
+                priority: Some(9)
+            }
         ]
     );
 }

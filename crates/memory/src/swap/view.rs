@@ -29,6 +29,8 @@ pub struct HostView {
     pub recorded: Vec<SwapPath>,
     /// Entries of ours that the host boots with.
     pub boot: Vec<BootEntry>,
+    /// Whether such an entry can carry a priority.
+    pub boot_keeps_priority: bool,
     /// Why the wanted entry could not be written, where it could not.
     pub boot_fault: Option<String>,
     /// Swap that is not ours.

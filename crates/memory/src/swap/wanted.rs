@@ -26,8 +26,13 @@ pub(super) struct Wanted {
 
 #[derive(PartialEq, Eq)]
 pub(super) enum State {
+    /// To be made.
     Absent,
+    /// There, and off.
     There,
+    /// On with another priority, and nothing is swapped to it: off and on again costs nothing.
+    Idle,
+    /// As wanted.
     On,
 }
 
@@ -129,6 +134,10 @@ fn choose(place: &Place, size: Size, priority: Option<u16>, view: &HostView) -> 
     }
     if let Some(own) = at_place().find(|own| own.active.is_none()) {
         return (own.slot.clone(), State::There);
+    }
+    let idle = |own: &&OwnFile| own.active.as_ref().is_some_and(|active| active.used.0 == 0);
+    if let Some(own) = at_place().find(idle) {
+        return (own.slot.clone(), State::Idle);
     }
     let inactive = |slot: &&Slot| own(slot).is_none_or(|own| own.active.is_none());
     let free = slots.iter().find(|slot| own(slot).is_none());
