@@ -36,6 +36,8 @@ pub(crate) struct Place {
 pub(crate) struct Changes {
     /// Everything: events were lost.
     pub(crate) lost: bool,
+    /// The scan was asked for: no event was lost, and those of the last moments are on their way.
+    pub(crate) asked: bool,
     /// Folders to be scanned as a whole.
     pub(crate) folders: BTreeSet<usize>,
     /// Directories that appeared.
@@ -231,6 +233,14 @@ impl Changes {
         Self {
             lost: true,
             ..Self::default()
+        }
+    }
+
+    /// A scan of everything because somebody asked.
+    pub(crate) fn asked() -> Self {
+        Self {
+            asked: true,
+            ..Self::everything()
         }
     }
 

@@ -4,6 +4,7 @@
 //! the place of another has replaced it.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::PoisonError;
 
 use kinglet_model::image::{ImagePhase, RefreshReport};
 use kinglet_model::{Id, Name};
@@ -12,6 +13,7 @@ use super::Keeper;
 use super::settle::{Candidate, Who};
 use crate::amend::Amendment;
 use crate::catalogue::Known;
+use crate::config::Watching;
 use crate::folder::{FileStat, Look};
 use crate::kind::{Kind, kind};
 use crate::naming::{Names, image_name};
@@ -131,6 +133,14 @@ impl Keeper {
             report.changed += 1;
             plan.batch.amend(known.id, Amendment::Rewritten(stat));
             plan.candidates.push(candidate());
+        } else if changes.asked
+            && touch.is_none()
+            && known.print.same_content(&stat.print)
+            && self.is_told_of(known.place.folder)
+        {
+            // A new link, new rights: the kernel's word on it is on its way, and says whether the
+            // content was touched. Checking everything again before it comes would be for nothing.
+            self.checks.follow(known);
         } else {
             // Attributes, so far as anybody told. Whether that is all is known only when the kernel
             // told of it, and neither size nor time of the content is another.
@@ -142,6 +152,16 @@ impl Keeper {
                 plan.batch.amend(known.id, Amendment::Recheck { forget });
             }
         }
+    }
+
+    /// Whether the kernel tells of changes in the folder.
+    fn is_told_of(&self, folder: usize) -> bool {
+        let all = self
+            .shared
+            .watching
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        all.get(folder) == Some(&Watching::Events)
     }
 
     /// For each newcomer the image whose file it was, if it came from elsewhere.

@@ -26,7 +26,7 @@ impl Keeper {
     pub(super) async fn answer(&mut self, ask: Ask) {
         match ask {
             Ask::Refresh(reply) => {
-                let report = self.sweep(Changes::everything()).await;
+                let report = self.sweep(Changes::asked()).await;
                 let failed = self.retry_due.is_some();
                 let _ = reply.send(if failed {
                     self.registry_state().await.map(|()| report)

@@ -68,6 +68,29 @@ async fn check_reads_everything_again() {
     shelf.stop().await;
 }
 
+/// As a VM does that is created from it, at the moment at which the page is opened.
+#[tokio::test]
+async fn a_new_link_of_a_file_is_no_reason_to_check_it_again() {
+    let shelf = Shelf::new();
+    write(&shelf.path("a.raw"), &disk(1));
+    let image = shelf.done("a.raw").await;
+    let outside = shelf.path("a.raw").with_file_name(".held");
+    for _ in 0..20 {
+        std::fs::hard_link(shelf.path("a.raw"), &outside).unwrap();
+        shelf.library.refresh().await.unwrap();
+        std::fs::remove_file(&outside).unwrap();
+        shelf.library.refresh().await.unwrap();
+    }
+    let reads = shelf.reads();
+    let after = shelf.done("a.raw").await;
+    assert_eq!(
+        (shelf.reads(), after.metadata.id),
+        (reads, image.metadata.id)
+    );
+    assert_eq!(reads, 1, "it was read again");
+    shelf.stop().await;
+}
+
 #[tokio::test]
 async fn only_the_file_that_was_checked_is_opened() {
     let shelf = Shelf::new();
