@@ -1,5 +1,7 @@
 //! What the daemon costs while nothing happens: memory and wake-ups, with 1,000 images.
 
+use std::collections::HashMap;
+use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -36,8 +38,10 @@ pub fn measure(program: &Path) -> Result<Vec<Figure>> {
     std::thread::sleep(Duration::from_secs(3));
     let before = switches(daemon.pid()?)?;
     std::thread::sleep(REST);
-    // A thread that ended in between took its count along: it was no wake-up of the rest.
-    let woken = switches(daemon.pid()?)?.saturating_sub(before);
+    let woken: u64 = switches(daemon.pid()?)?
+        .into_iter()
+        .map(|(thread, count)| count - before.get(&thread).copied().unwrap_or(0))
+        .sum();
     let resting = pss(daemon.pid()?)?;
     Ok(vec![
         figure("Pss without images", mebibytes(empty), ""),
@@ -70,15 +74,20 @@ fn pss(pid: u32) -> Result<u64> {
     field(&text, "Pss:")
 }
 
-/// How often any thread of the daemon was put on a CPU.
-fn switches(pid: u32) -> Result<u64> {
-    let mut sum = 0;
+/// How often each thread of the daemon was put on a CPU.
+fn switches(pid: u32) -> Result<HashMap<OsString, u64>> {
+    let mut all = HashMap::new();
     for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
-        let text = fs::read_to_string(thread?.path().join("status"))?;
-        sum += field(&text, "voluntary_ctxt_switches:")?;
-        sum += field(&text, "nonvoluntary_ctxt_switches:")?;
+        let thread = thread?;
+        // A thread that ends meanwhile is one that does not wake up any more.
+        let Ok(text) = fs::read_to_string(thread.path().join("status")) else {
+            continue;
+        };
+        let sum = field(&text, "voluntary_ctxt_switches:")?
+            + field(&text, "nonvoluntary_ctxt_switches:")?;
+        all.insert(thread.file_name(), sum);
     }
-    Ok(sum)
+    Ok(all)
 }
 
 fn field(text: &str, name: &str) -> Result<u64> {
