@@ -89,6 +89,16 @@ impl<S: Send + Sync> FromRequestParts<S> for Reference {
 }
 
 impl Reference {
+    /// As it stands in the path.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The id, where it is one.
+    pub fn id(&self) -> Option<Id> {
+        self.0.parse().ok()
+    }
+
     /// The object with this id, or else with this name (a name may look like an id).
     pub async fn find<R: Resource>(&self, registry: &Registry) -> Answer<R> {
         if let Ok(id) = self.0.parse::<Id>()

@@ -49,6 +49,9 @@ pub fn operations(paths: &mut Paths) -> impl Iterator<Item = &mut Operation> {
             &mut item.put,
             &mut item.post,
             &mut item.delete,
+            &mut item.options,
+            &mut item.head,
+            &mut item.patch,
         ]
         .into_iter()
         .flatten()

@@ -74,6 +74,8 @@ async fn every_described_operation_is_routed_and_no_other_method_is() {
                     .into_iter()
                     .filter(|method| method != "HEAD")
                     .collect();
+                let said = |method: &&String| *method != "HEAD";
+                let methods: BTreeSet<String> = methods.iter().filter(said).cloned().collect();
                 assert_eq!(allowed, methods, "{path}");
             } else if answer.status == 404 {
                 assert_ne!(answer.problem().code, "no-such-path", "{method} {path}");

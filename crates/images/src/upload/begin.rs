@@ -4,13 +4,14 @@ use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
-use kinglet_model::image::{ImageEvent, Upload};
+use kinglet_model::image::{ImageEvent, ImagePhase, Upload};
 use kinglet_model::{Id, Image, Problem, Size};
 
 use super::record::Record;
 use super::space::Space;
 use super::store::Store;
 use super::{NewUpload, Uploads, refusal};
+use crate::error::LibraryError;
 use crate::folder::{Look, Root, look, stat_open};
 use crate::keeper::blocking;
 use crate::kind::{Kind, kind};
@@ -51,6 +52,9 @@ impl Uploads {
             let error = io::ErrorKind::FileTooLarge.into();
             return Err(refusal::failed("upload", &path.to_string(), &error));
         }
+        if let Some(image) = self.announced_before(&new, folder, &path).await? {
+            return Ok(image);
+        }
         let this = self.clone();
         // Goes on when the client is gone: half an announcement would only have to be swept.
         let made = tokio::spawn(async move { this.make(new, folder, path).await });
@@ -60,6 +64,30 @@ impl Uploads {
             return self.image(image.metadata.id).await;
         }
         Ok(image)
+    }
+
+    /// The same announcement made before, if nothing came since: its answer may have been lost. Another
+    /// upload to the same place is refused before any space is taken.
+    async fn announced_before(
+        &self,
+        new: &NewUpload,
+        folder: usize,
+        path: &RelPath,
+    ) -> Result<Option<Image>, Problem> {
+        let draft = self.draft(new, folder, path);
+        let found = self.shared.registry.fetch_by_name(&draft.metadata.name);
+        let found: Option<Image> = found.await.map_err(LibraryError::from)?;
+        let Some(image) = found.filter(|image| {
+            image.status.phase == ImagePhase::Uploading && image.spec == draft.spec
+        }) else {
+            return Ok(None);
+        };
+        let same = image.status.upload == draft.status.upload && new.resumable;
+        let busy = self.shared.uploads.is_busy(image.metadata.id);
+        if same && !busy && self.record(&image).await?.offset == 0 {
+            return Ok(Some(image));
+        }
+        Err(refusal::upload_exists(&image))
     }
 
     async fn make(&self, new: NewUpload, folder: usize, path: RelPath) -> Result<Image, Problem> {

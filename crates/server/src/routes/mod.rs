@@ -6,6 +6,7 @@
 //! `docs/openapi.json`.
 
 mod console;
+mod content;
 mod docs;
 mod events;
 mod health;
@@ -13,6 +14,7 @@ mod host;
 mod images;
 mod metrics;
 mod session;
+mod uploads;
 mod vms;
 
 use std::collections::BTreeSet;
@@ -56,6 +58,8 @@ fn streaming() -> Routes {
     OpenApiRouter::new()
         .merge(events::routes())
         .merge(console::routes())
+        .merge(uploads::routes())
+        .merge(content::routes())
 }
 
 /// The description of the API.

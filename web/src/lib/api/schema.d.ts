@@ -166,6 +166,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/images/{image}/content": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Upload an image in one go
+         * @description `curl -T debian-12.qcow2 …/v1/images/debian-12.qcow2/content`. Here the name is the file's. It
+         *     cannot go on after the connection was lost: then nothing is left. Uploads that can are at
+         *     `/v1/uploads`.
+         */
+        put: operations["putImage"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/openapi.json": {
         parameters: {
             query?: never;
@@ -220,6 +242,57 @@ export interface paths {
         options?: never;
         head?: never;
         patch?: never;
+        trace?: never;
+    };
+    "/v1/uploads": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Announce an upload
+         * @description Its space is reserved and its image is there at once, in the phase `uploading`. Metadata:
+         *     `filename` (or `name`), and as one may wish `folder` (a watched folder's name) and `sha256` (what
+         *     the whole must be). Repeated before any byte came, it is the same upload. A body of
+         *     `application/offset+octet-stream` is the first bytes.
+         */
+        post: operations["createUpload"];
+        delete?: never;
+        /**
+         * What the uploads can do
+         * @description Any tus 1.0.0 client works here.
+         */
+        options: operations["discoverUploads"];
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/uploads/{upload}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** One of the others, for clients that have only POST */
+        post: operations["overrideUpload"];
+        /** Give an upload up */
+        delete: operations["cancelUpload"];
+        options?: never;
+        /** How far an upload is */
+        head: operations["getUpload"];
+        /**
+         * Send bytes of an upload
+         * @description What is acknowledged is on disk. With the last byte the file takes its place and the image goes on
+         *     to `checking`.
+         */
+        patch: operations["appendUpload"];
         trace?: never;
     };
     "/v1/vms": {
@@ -1492,6 +1565,45 @@ export interface operations {
             "5XX": components["responses"]["Problem"];
         };
     };
+    putImage: {
+        parameters: {
+            query?: {
+                /** @description The watched folder's name; the first one where it is absent. */
+                folder?: string;
+            };
+            header: {
+                /** @description Bytes in all. */
+                "Content-Length": number;
+                /** @description The SHA-256 that they must have: `sha-256=:BASE64:` (RFC 9530). */
+                "Repr-Digest"?: string | null;
+            };
+            path: {
+                /** @description The name of the file to be. */
+                image: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/octet-stream": number[];
+            };
+        };
+        responses: {
+            /** @description The image, which is being checked. */
+            201: {
+                headers: {
+                    /** @description The image. */
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Image"];
+                };
+            };
+            "4XX": components["responses"]["Problem"];
+            "5XX": components["responses"]["Problem"];
+        };
+    };
     getOpenapi: {
         parameters: {
             query?: never;
@@ -1599,6 +1711,204 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["OneTimeToken"];
                 };
+            };
+            "4XX": components["responses"]["Problem"];
+            "5XX": components["responses"]["Problem"];
+        };
+    };
+    createUpload: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The protocol's version: 1.0.0. */
+                "Tus-Resumable": string;
+                /** @description Bytes in all. */
+                "Upload-Length": number;
+                /** @description Pairs of a key and its value in Base64, with commas between. */
+                "Upload-Metadata": string;
+                /** @description Of this request's bytes: `sha256` or `sha1`, a space, the digest in Base64. */
+                "Upload-Checksum"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Announced. */
+            201: {
+                headers: {
+                    /** @description The upload. */
+                    Location?: string;
+                    /** @description When it is thrown away if nothing more comes. */
+                    "Upload-Expires"?: string | null;
+                    /** @description Bytes that are on disk. */
+                    "Upload-Offset"?: number;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            "4XX": components["responses"]["Problem"];
+            "5XX": components["responses"]["Problem"];
+        };
+    };
+    discoverUploads: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The protocol's version and extensions, in headers. */
+            204: {
+                headers: {
+                    /** @description What Upload-Checksum may be made with. */
+                    "Tus-Checksum-Algorithm"?: string;
+                    /** @description The extensions that are spoken. */
+                    "Tus-Extension"?: string;
+                    /** @description The largest upload, in bytes. */
+                    "Tus-Max-Size"?: number;
+                    /** @description The versions that are spoken. */
+                    "Tus-Version"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            "4XX": components["responses"]["Problem"];
+            "5XX": components["responses"]["Problem"];
+        };
+    };
+    overrideUpload: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The protocol's version: 1.0.0. */
+                "Tus-Resumable": string;
+                /** @description PATCH, DELETE or HEAD. */
+                "X-HTTP-Method-Override": string;
+            };
+            path: {
+                /** @description Its id, which is the image's. */
+                upload: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As HEAD. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description As PATCH or DELETE. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            "4XX": components["responses"]["Problem"];
+            "5XX": components["responses"]["Problem"];
+        };
+    };
+    cancelUpload: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The protocol's version: 1.0.0. */
+                "Tus-Resumable"?: string | null;
+            };
+            path: {
+                /** @description Its id, which is the image's. */
+                upload: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is gone, and what had come of it. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            "4XX": components["responses"]["Problem"];
+            "5XX": components["responses"]["Problem"];
+        };
+    };
+    getUpload: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The protocol's version: 1.0.0. */
+                "Tus-Resumable": string;
+            };
+            path: {
+                /** @description Its id, which is the image's. */
+                upload: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description So far. */
+            200: {
+                headers: {
+                    /** @description SHA-256 of the bytes that are on disk (RFC 9530). */
+                    "Repr-Digest"?: string | null;
+                    /** @description When it is thrown away if nothing more comes. */
+                    "Upload-Expires"?: string | null;
+                    /** @description Bytes in all. */
+                    "Upload-Length"?: number;
+                    /** @description Bytes that are on disk. */
+                    "Upload-Offset"?: number;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            "4XX": components["responses"]["Problem"];
+            "5XX": components["responses"]["Problem"];
+        };
+    };
+    appendUpload: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The protocol's version: 1.0.0. */
+                "Tus-Resumable": string;
+                /** @description Where these bytes begin: the offset that was told last. */
+                "Upload-Offset": number;
+                /** @description Of this request's bytes: `sha256` or `sha1`, a space, the digest in Base64. */
+                "Upload-Checksum"?: string | null;
+            };
+            path: {
+                /** @description Its id, which is the image's. */
+                upload: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/offset+octet-stream": number[];
+            };
+        };
+        responses: {
+            /** @description They are on disk. */
+            204: {
+                headers: {
+                    /** @description SHA-256 of the bytes that are on disk (RFC 9530). */
+                    "Repr-Digest"?: string | null;
+                    /** @description When it is thrown away if nothing more comes. */
+                    "Upload-Expires"?: string | null;
+                    /** @description Bytes that are on disk. */
+                    "Upload-Offset"?: number;
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             "4XX": components["responses"]["Problem"];
             "5XX": components["responses"]["Problem"];
