@@ -13,5 +13,6 @@ pub mod pressure;
 pub mod proc;
 pub mod swap;
 mod sys;
+pub mod usage;
 pub mod wear;
 pub mod zram;

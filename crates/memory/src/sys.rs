@@ -49,6 +49,34 @@ fn fd_path(file: BorrowedFd<'_>) -> io::Result<CString> {
     CString::new(format!("/proc/self/fd/{}", file.as_raw_fd())).map_err(io::Error::other)
 }
 
+/// Locks a file for this open description of it, until that is closed. `false` where another holds it.
+pub(crate) fn try_lock(file: BorrowedFd<'_>) -> io::Result<bool> {
+    match lock_call(file, libc::F_OFD_SETLK) {
+        Ok(_) => Ok(true),
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EACCES)) => {
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether another open description holds the lock. Asks without taking it for a moment, which could
+/// make who wants it fail.
+pub(crate) fn is_locked(file: BorrowedFd<'_>) -> io::Result<bool> {
+    Ok(lock_call(file, libc::F_OFD_GETLK)?.l_type != libc::F_UNLCK as libc::c_short)
+}
+
+fn lock_call(file: BorrowedFd<'_>, command: libc::c_int) -> io::Result<libc::flock> {
+    // SAFETY: a structure of integers, for which zeros are valid: the whole file, by no process.
+    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+    lock.l_type = libc::F_WRLCK as libc::c_short;
+    lock.l_whence = libc::SEEK_SET as libc::c_short;
+    // SAFETY: both commands take a pointer to such a structure, which lives across the call and which
+    // the second one writes to; the descriptor is open.
+    done(unsafe { libc::fcntl(file.as_raw_fd(), command, &raw mut lock) })?;
+    Ok(lock)
+}
+
 /// `struct btrfs_ioctl_fs_info_args` of `linux/btrfs.h`, as far as it is read here.
 #[repr(C)]
 struct BtrfsFsInfo {
@@ -77,6 +105,26 @@ mod tests {
     #[test]
     fn kernel_of_this_machine_has_swap() {
         assert!(kernel_has_swap());
+    }
+
+    #[test]
+    fn lock_is_held_by_one_and_seen_by_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = || {
+            let mut options = std::fs::File::options();
+            options
+                .create(true)
+                .truncate(false)
+                .write(true)
+                .open(folder.path().join("lock"))
+                .unwrap()
+        };
+        let (one, other) = (open(), open());
+        assert!(!is_locked(other.as_fd()).unwrap());
+        assert!(try_lock(one.as_fd()).unwrap());
+        assert!(is_locked(other.as_fd()).unwrap() && !try_lock(other.as_fd()).unwrap());
+        drop(one);
+        assert!(!is_locked(other.as_fd()).unwrap() && try_lock(other.as_fd()).unwrap());
     }
 
     #[test]

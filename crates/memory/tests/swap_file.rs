@@ -273,6 +273,25 @@ fn status_while_another_changes_it_says_so() {
 }
 
 #[test]
+fn looking_never_keeps_anybody_from_changing() {
+    let ground = Ground::new();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                ground.keeper().status(&wanted(2), |_| None).unwrap();
+            }
+        });
+        let changed: Result<Vec<_>, _> = (0..10)
+            .flat_map(|_| [wanted(2), none()])
+            .map(|spec| ground.keeper().reconcile(&spec))
+            .collect();
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        changed.unwrap();
+    });
+}
+
+#[test]
 fn file_that_is_off_is_switched_on_again_as_it_is() {
     let ground = Ground::new();
     let keeper = ground.keeper();

@@ -353,6 +353,38 @@ pub struct ZramStatus {
     pub write_back: Option<ActionState>,
 }
 
+/// Where the host's memory is. The parts add up to `total`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MemoryUse {
+    /// All memory.
+    pub total: Size,
+    /// What programs could still have; not a part, since most of the page cache is in it.
+    pub available: Size,
+    /// What each running VM holds.
+    pub vms: Vec<VmMemory>,
+    /// What Kinglet itself holds.
+    pub daemon: Size,
+    /// The page cache: dropped when memory is wanted.
+    pub page_cache: Size,
+    /// Shared memory and tmpfs, without what VMs hold of it.
+    pub shared: Size,
+    /// Other programs and the kernel.
+    pub other: Size,
+    /// What nobody uses.
+    pub free: Size,
+}
+
+/// What a VM holds of the host's memory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct VmMemory {
+    /// Its name.
+    pub name: String,
+    /// Its share (Pss where readable, else Rss).
+    pub held: Size,
+}
+
 /// How tight memory is, at one moment or over one step of a series. Sent live, never stored.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]

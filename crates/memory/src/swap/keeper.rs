@@ -122,7 +122,10 @@ impl SwapKeeper {
         spec: &SwapSpec,
         vm_name: impl Fn(u32) -> Option<String>,
     ) -> Result<SwapStatus, SwapError> {
-        let changing = self.lock()?.is_none();
+        let changing = self
+            .record
+            .is_locked()
+            .map_err(SwapError::io("lock", &self.record.path()))?;
         let view = self.view(spec)?;
         let as_wanted = SwapPlan::make(spec, &view).is_ok_and(|plan| plan.is_empty());
         let file = shown(&view);

@@ -239,7 +239,11 @@ fn own_file(
         else {
             return Ok(None);
         };
-        let file = folder.read(slot.name())?;
+        let file = match folder.read(slot.name()) {
+            // Taken away since; whoever does that holds the lock, and this is only a look.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            other => other?,
+        };
         let header = read_header(&file, page_size)?;
         if !is_ours(header.as_ref()) || !is_private(&stat) {
             return Ok(None);

@@ -4,14 +4,15 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, Mode, OFlags};
-use rustix::io::Errno;
+use rustix::fs::{Mode, OFlags};
 
 use super::SwapPath;
 use crate::atomic;
 use crate::folder::Folder;
+use crate::sys;
 
 const PLACES: &str = "swap-places";
 const LOCK: &str = "swap.lock";
@@ -62,15 +63,20 @@ impl Record {
     /// Keeps others, in this process and any other, from changing swap meanwhile. `None` where one
     /// does already. Released by dropping it, also by dying.
     pub(super) fn lock(&self) -> io::Result<Option<File>> {
+        let file = self.lock_file()?;
+        Ok(sys::try_lock(file.as_fd())?.then_some(file))
+    }
+
+    /// Whether swap is being changed.
+    pub(super) fn is_locked(&self) -> io::Result<bool> {
+        sys::is_locked(self.lock_file()?.as_fd())
+    }
+
+    fn lock_file(&self) -> io::Result<File> {
         fs::create_dir_all(&self.folder)?;
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let path = self.folder.join(LOCK);
-        let file: File = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR)?.into();
-        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(file)),
-            Err(Errno::WOULDBLOCK) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+        Ok(rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR)?.into())
     }
 }
 

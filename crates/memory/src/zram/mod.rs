@@ -53,7 +53,8 @@ impl ZramKeeper {
     /// # Errors
     /// A refusal with nothing changed, or the step that failed, with what was new taken back.
     pub fn reconcile(&self, spec: &ZramSpec) -> Result<(), ZramError> {
-        if !spec.enabled && self.devices().is_empty() {
+        // Also on a kernel without zram, where off is what it is.
+        if !spec.enabled && !self.devices().iter().any(Device::is_ours) {
             return Ok(());
         }
         self.supported()?;

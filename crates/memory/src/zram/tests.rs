@@ -39,6 +39,7 @@ fn kernel_without_zram_says_so() {
         reason.contains("This kernel (5.0-none) has no zram"),
         "{reason}"
     );
+    keeper.reconcile(&ZramSpec::default()).unwrap();
     let spec = ZramSpec {
         enabled: true,
         size: Size::mib(16),
