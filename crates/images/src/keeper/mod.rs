@@ -60,6 +60,8 @@ pub(crate) struct Keeper {
     poll_due: Option<Instant>,
     expiry_due: Option<Instant>,
     retry_due: Option<Instant>,
+    /// The last change that could not be saved, since anybody asked.
+    unsaved: Option<TypedError>,
 }
 
 impl Keeper {
@@ -90,6 +92,7 @@ impl Keeper {
             poll_due: None,
             expiry_due: None,
             retry_due: None,
+            unsaved: None,
         }
     }
 
@@ -215,13 +218,17 @@ impl Keeper {
                 }
             }
             Err(error) => {
-                tracing::error!(%id, %error, "an image's state could not be saved; trying again");
+                // Of thousands of images that a full disk fails, one tells enough.
+                if self.retry_due.is_none() {
+                    tracing::error!(%id, %error, "images' states could not be saved; trying again");
+                }
                 if self.catalogue.get(id).is_none()
                     && let Some(before) = before
                 {
                     self.names.free(&before);
                 }
                 self.retry_due = Some(Instant::now() + RETRY);
+                self.unsaved = Some(error);
             }
         }
     }

@@ -26,13 +26,10 @@ impl Keeper {
     pub(super) async fn answer(&mut self, ask: Ask) {
         match ask {
             Ask::Refresh(reply) => {
+                self.unsaved = None;
                 let report = self.sweep(Changes::asked()).await;
-                let failed = self.retry_due.is_some();
-                let _ = reply.send(if failed {
-                    self.registry_state().await.map(|()| report)
-                } else {
-                    Ok(report)
-                });
+                let unsaved = self.unsaved.take().map(LibraryError::Registry);
+                let _ = reply.send(unsaved.map_or(Ok(report), Err));
             }
             Ask::Check(id, if_match, reply) => {
                 let _ = reply.send(self.request_check(id, if_match).await);
@@ -42,12 +39,6 @@ impl Keeper {
             }
             Ask::Upload(ask) => self.answer_upload(ask).await,
         }
-    }
-
-    /// What is wrong with the registry, if it still is.
-    async fn registry_state(&self) -> Result<(), LibraryError> {
-        self.shared.registry.list::<Image>(None, 1).await?;
-        Ok(())
     }
 
     async fn request_check(

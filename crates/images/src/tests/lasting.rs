@@ -60,6 +60,24 @@ async fn what_happened_while_nobody_watched_is_found_at_the_start() {
 }
 
 #[tokio::test]
+async fn refresh_that_could_not_save_what_it_found_says_so() {
+    let data = tempfile::tempdir().unwrap();
+    let options = kinglet_registry::Options {
+        max_bytes: Some(128 << 10),
+        ..kinglet_registry::Options::default()
+    };
+    let registry = Registry::open(&data.path().join("registry.db"), options).unwrap();
+    let shelf = Shelf::on(Arc::new(tempfile::tempdir().unwrap()), registry, |_| {});
+    for n in 0..400 {
+        write(&shelf.path(&format!("disk-{n}.raw")), &[0; 512]);
+    }
+    let error = shelf.library.refresh().await.unwrap_err();
+    let problem = kinglet_model::Problem::from(error);
+    assert_eq!(problem.code, "no-space", "{}", problem.detail);
+    shelf.stop().await;
+}
+
+#[tokio::test]
 async fn ten_thousand_files_are_all_there() {
     const FILES: usize = 10_000;
     let folder = Arc::new(tempfile::tempdir().unwrap());
