@@ -1,5 +1,6 @@
-//! Checks that wait and run: a quick lane for headers and tables, and for each folder a slow one for
-//! reading files through, at most two at a time, so that a large file never holds up a small one.
+//! Checks that wait and run: a quick lane for headers and tables, and for each folder two slow ones for
+//! reading files through, one of them for very large files only, so that a large file never holds up
+//! a small one.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::future::pending;
@@ -24,8 +25,11 @@ const IN_ONE: usize = 128;
 /// Bytes read in one go, except for a single file that is larger.
 const BYTES_IN_ONE: u64 = 8 * SMALL;
 
-/// Files read through at a time.
+/// Folders in which files of one weight are read through at a time.
 const READERS: usize = 2;
+
+/// Files larger than this (4 GiB) take minutes to read and have a lane of their own.
+const HEAVY: u64 = 4 << 30;
 
 /// What waits and what runs.
 #[derive(Default)]
@@ -45,7 +49,25 @@ pub(super) enum Lane {
     /// Headers and tables, of any folder.
     Look,
     /// Everything, in this folder.
-    Read(usize),
+    Read(usize, Weight),
+}
+
+/// How long reading a file will take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Weight {
+    Light,
+    Heavy,
+}
+
+impl Lane {
+    fn of_reading(known: &Known) -> Self {
+        let weight = if known.print.size > HEAVY {
+            Weight::Heavy
+        } else {
+            Weight::Light
+        };
+        Self::Read(known.place.folder, weight)
+    }
 }
 
 impl Checks {
@@ -104,13 +126,8 @@ impl Checks {
             let jobs = self.take_looks(shared, catalogue);
             self.start(Lane::Look, Depth::Look, jobs, shared);
         }
-        let reading =
-            |busy: &HashSet<Lane>| busy.iter().filter(|lane| **lane != Lane::Look).count();
-        while reading(&self.busy) < READERS {
-            let Some((folder, jobs)) = self.take_reads(shared, catalogue) else {
-                break;
-            };
-            self.start(Lane::Read(folder), Depth::Read, jobs, shared);
+        while let Some((lane, jobs)) = self.take_reads(shared, catalogue) {
+            self.start(lane, Depth::Read, jobs, shared);
         }
     }
 
@@ -163,21 +180,18 @@ impl Checks {
         jobs
     }
 
-    /// The first file of a folder in which none is being read, and the small ones after it.
-    fn take_reads(&mut self, shared: &Shared, catalogue: &Catalogue) -> Option<(usize, Vec<Job>)> {
-        let folder_of = |id: &Id| catalogue.get(*id).map(|known| known.place.folder);
+    /// The first file whose lane is free, and the small ones after it in the same lane.
+    fn take_reads(&mut self, shared: &Shared, catalogue: &Catalogue) -> Option<(Lane, Vec<Job>)> {
+        let lane_of = |id: &Id| catalogue.get(*id).map(Lane::of_reading);
         self.reads
             .retain(|id| self.queued.contains(id) && catalogue.get(*id).is_some());
-        let free =
-            |id: &Id| folder_of(id).filter(|folder| !self.busy.contains(&Lane::Read(*folder)));
-        let folder = self.reads.iter().find_map(free)?;
-        let mut jobs = Vec::new();
-        let mut bytes = 0_u64;
-        while let Some(n) = self
+        let lane = self
             .reads
             .iter()
-            .position(|id| folder_of(id) == Some(folder))
-        {
+            .find_map(|id| lane_of(id).filter(|lane| self.is_free(*lane)))?;
+        let mut jobs = Vec::new();
+        let mut bytes = 0_u64;
+        while let Some(n) = self.reads.iter().position(|id| lane_of(id) == Some(lane)) {
             let size = self
                 .reads
                 .get(n)
@@ -191,7 +205,15 @@ impl Checks {
             let id = self.reads.remove(n)?;
             jobs.extend(self.job(id, shared, catalogue).map(|(_, job)| job));
         }
-        Some((folder, jobs))
+        Some((lane, jobs))
+    }
+
+    fn is_free(&self, lane: Lane) -> bool {
+        let Lane::Read(_, weight) = lane else {
+            return !self.busy.contains(&lane);
+        };
+        let same = |busy: &&Lane| matches!(busy, Lane::Read(_, other) if *other == weight);
+        !self.busy.contains(&lane) && self.busy.iter().filter(same).count() < READERS
     }
 
     fn job<'a>(

@@ -181,3 +181,56 @@ async fn file_that_vanishes_in_a_storm_leaves_nothing_behind() {
         .await;
     shelf.stop().await;
 }
+
+/// Reading a very large file does not end before it is let go on.
+struct Slow(std::sync::Mutex<std::sync::mpsc::Receiver<()>>);
+
+impl Inspect for Slow {
+    fn look(&self, file: &File) -> Result<Probe, String> {
+        Disk.look(file)
+    }
+
+    fn read(&self, file: &File, probe: &Probe, step: &mut Step<'_>) -> Result<Reading, Unread> {
+        if file
+            .metadata()
+            .is_ok_and(|metadata| metadata.len() > 1 << 30)
+        {
+            let _ = self.0.lock().unwrap().recv();
+            return Err(Unread::Stopped);
+        }
+        Disk.read(file, probe, step)
+    }
+}
+
+#[tokio::test]
+async fn very_large_file_that_is_being_read_holds_up_no_other() {
+    let folder = Arc::new(tempfile::tempdir().unwrap());
+    let (go_on, held) = std::sync::mpsc::channel();
+    let place = Folder {
+        name: "images".into(),
+        path: folder.path().into(),
+    };
+    let registry = Registry::in_memory();
+    let library = Library::with_inspector(
+        LibraryConfig::new(vec![place]),
+        registry.clone(),
+        Arc::new(Slow(std::sync::Mutex::new(held))),
+    )
+    .unwrap();
+    let shelf = Shelf {
+        folder,
+        registry,
+        library,
+        counting: Arc::default(),
+    };
+    let huge = File::create(shelf.path("huge.raw")).unwrap();
+    huge.set_len(1 << 40).unwrap();
+    drop(huge);
+    shelf.library.start();
+    shelf.at("huge.raw", ImagePhase::Ready).await;
+    // Larger than what is read at the first look.
+    write(&shelf.path("small.raw"), &vec![7; 2 << 20]);
+    shelf.done("small.raw").await;
+    drop(go_on);
+    shelf.stop().await;
+}
