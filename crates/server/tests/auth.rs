@@ -333,3 +333,18 @@ async fn second_daemon_is_refused_and_a_dead_ones_socket_is_replaced() {
     let server = Server::on(registry, folder, |_| {}).await;
     server.client().health().await.unwrap();
 }
+
+#[tokio::test]
+async fn sign_in_whose_body_never_comes_is_given_up() {
+    let server = Server::with(|config| config.request_time = Duration::from_millis(200)).await;
+    let head = format!(
+        "POST /v1/session HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\
+         Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{{",
+        server.authority()
+    );
+    let answer = server.raw(head.as_bytes()).await;
+    assert_eq!(
+        (answer.status, answer.problem().code.as_str()),
+        (503, "timeout")
+    );
+}

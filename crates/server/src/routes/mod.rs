@@ -87,7 +87,8 @@ pub fn router(app: &Arc<App>) -> Router {
     let time = from_fn_with_state(Arc::clone(app), guard::time::limit);
     let known = from_fn_with_state(Arc::clone(app), auth::authenticate);
     let guard = from_fn_with_state(Arc::clone(app), guard::guard);
-    let api = open().merge(
+    // Those that anybody may ask have to end most of all: a body may never come.
+    let api = open().route_layer(time.clone()).merge(
         ordinary()
             .route_layer(time)
             .merge(streaming())
