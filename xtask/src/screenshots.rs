@@ -25,7 +25,7 @@ pub fn run() -> Result<()> {
         &[
             ("KINGLET_URL", url.trim().as_ref()),
             ("KINGLET_IMAGES", daemon.images().as_os_str()),
-            ("KINGLET_SCREENSHOTS", folder.as_os_str()),
+            ("KINGLET_SHOTS", folder.as_os_str()),
         ],
     )?;
     println!("{}", folder.display());
