@@ -43,10 +43,12 @@ const VMS: &[&str] = &[
     "openssh-client", // the demo's and the tests' way in
 ];
 
-const BROWSER: &[&str] = &["chromium", "fonts-dejavu-core"];
+/// The second font has the Chinese characters of the page.
+const BROWSER: &[&str] = &["chromium", "fonts-dejavu-core", "fonts-wqy-zenhei"];
 
 /// What the test suite judges our formats by, and makes its samples with.
 const JUDGES: &[&str] = &[
+    "btrfs-progs",
     "busybox-static",
     "cryptsetup-bin",
     "curl",
@@ -59,6 +61,7 @@ const JUDGES: &[&str] = &[
     "rsync",
     "squashfs-tools",
     "sqlite3",
+    "xfsprogs",
     "xorriso",
     "xz-utils",
     "zstd",
