@@ -9,7 +9,8 @@ use std::sync::Arc;
 /// A path relative to a watched folder: parts of arbitrary bytes with `/` between, never `..`.
 ///
 /// Shown as UTF-8, where every byte that is not (part of) a printable character, and the backslash
-/// itself, is `\xNN`. The shown form can be read back without loss.
+/// itself, is `\xNN`. So are characters that are not seen but change how others are (`fdp.exe` that
+/// reads `exe.pdf`). The shown form can be read back without loss.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct RelPath(Arc<[u8]>);
 
@@ -77,7 +78,7 @@ pub(crate) fn shown(bytes: &[u8]) -> String {
     let mut out = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         for c in chunk.valid().chars() {
-            if c == '\\' || c.is_control() {
+            if c == '\\' || c.is_control() || is_unseen(c) {
                 let mut buffer = [0; 4];
                 escape(&mut out, c.encode_utf8(&mut buffer).as_bytes());
             } else {
@@ -87,6 +88,21 @@ pub(crate) fn shown(bytes: &[u8]) -> String {
         escape(&mut out, chunk.invalid());
     }
     out
+}
+
+/// Marks and overrides of direction, separators of lines, and what has no width (Unicode's
+/// `Bidi_Control`, `Zl`, `Zp` and the zero-width ones of `Cf`). Not the joiners, with which Persian
+/// and many emoji are written.
+fn is_unseen(c: char) -> bool {
+    matches!(
+        c,
+        '\u{61c}'
+            | '\u{200b}'
+            | '\u{200e}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{2069}'
+            | '\u{feff}'
+    )
 }
 
 fn escape(out: &mut String, bytes: &[u8]) {
@@ -129,6 +145,13 @@ mod tests {
             .child(b"a\\x41\n\xc3\xa9.iso");
         assert_eq!(path.to_string(), "d\\xff/a\\x5cx41\\x0aé.iso");
         assert_eq!(path.parent(), RelPath::root().child(b"d\xff"));
+    }
+
+    #[test]
+    fn path_shows_what_turns_or_hides_text_as_escapes() {
+        let path = RelPath::root().child("a\u{202e}osi.exe\u{200b}".as_bytes());
+        assert_eq!(path.to_string(), "a\\xe2\\x80\\xaeosi.exe\\xe2\\x80\\x8b");
+        assert_eq!(RelPath::parse(&path.to_string()), Some(path));
     }
 
     #[test]
