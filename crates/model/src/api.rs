@@ -17,8 +17,9 @@ pub struct NewVm {
     /// Its name; one is made from the image's where it is absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<Name>,
-    /// Free marks for people and tools.
-    #[serde(default)]
+    /// Free marks for people and tools; at most 64.
+    #[serde(default, deserialize_with = "crate::labels::bounded")]
+    #[schema(value_type = BTreeMap<crate::labels::LabelKey, crate::labels::LabelValue>)]
     pub labels: BTreeMap<String, String>,
     /// What is wanted of it.
     #[serde(default)]

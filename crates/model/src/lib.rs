@@ -13,6 +13,7 @@ pub mod event;
 pub mod host;
 pub mod id;
 pub mod image;
+pub mod labels;
 pub mod memory;
 pub mod meta;
 pub mod name;
