@@ -184,8 +184,12 @@ fn is_zero(block: &[u8]) -> bool {
     block.first() == Some(&0) && block[..block.len() - 1] == block[1..]
 }
 
-/// Makes a hole; `false` where the file system cannot.
+/// Makes a hole of what was reserved; `false` where the file system cannot.
 fn punch(file: &File, at: u64, length: u64) -> io::Result<bool> {
+    // Beyond the end of a file ext4 does nothing, and what is reserved there stays so.
+    if file.metadata()?.len() < at + length {
+        file.set_len(at + length)?;
+    }
     let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
     match fallocate(file, flags, at, length) {
         Ok(()) => Ok(true),
@@ -218,6 +222,7 @@ mod tests {
         let data = tempfile::tempfile().unwrap();
         let record = tempfile::tempfile().unwrap();
         Record::new(0).write(&record).unwrap();
+        fallocate(&data, FallocateFlags::KEEP_SIZE, 0, 3 << 20).unwrap();
         let mut bytes = vec![0; 3 << 20];
         bytes[5] = 1;
         bytes[(2 << 20) + 77] = 2;
