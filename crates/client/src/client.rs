@@ -382,7 +382,7 @@ impl Client {
         )
     }
 
-    async fn send(&self, call: Call) -> Result<Answer, ClientError> {
+    pub(crate) async fn send(&self, call: Call) -> Result<Answer, ClientError> {
         transport::ask(&self.place, call).await
     }
 
@@ -404,7 +404,7 @@ impl Client {
         })
     }
 
-    fn protocol(&self, why: &str) -> ClientError {
+    pub(crate) fn protocol(&self, why: &str) -> ClientError {
         ClientError::Protocol {
             place: self.place.to_string(),
             why: why.to_owned(),

@@ -16,6 +16,7 @@ mod list;
 mod place;
 mod sse;
 mod transport;
+mod upload;
 
 pub use client::{Client, ConsoleLog};
 pub use console::{ConsoleFrame, ConsoleFrom, ConsoleSocket};
@@ -23,3 +24,4 @@ pub use error::ClientError;
 pub use events::{EventStream, StreamItem};
 pub use list::{ListOptions, Listing};
 pub use place::{Place, PlaceError};
+pub use upload::{NewUpload, UploadState};

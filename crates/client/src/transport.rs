@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1;
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
@@ -136,6 +136,33 @@ pub(crate) async fn begin(place: &Place, call: Call) -> Result<Response<Incoming
             why: "the daemon took the request and does not answer.".to_owned(),
         })
     })?;
+    judge(place, response).await
+}
+
+/// Sends a request whose body is made while it is sent, which may take any time, and reads the whole
+/// answer. A problem becomes an error.
+pub(crate) async fn stream<B>(place: &Place, call: Call, body: B) -> Result<Answer, ClientError>
+where
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let stream = connect(place).await?;
+    let request = request(place, call)?.map(|_| body);
+    let response = exchange(place, stream, request).await?;
+    let (parts, body) = judge(place, response).await?.into_parts();
+    let body = collect(place, body).await?;
+    Ok(Answer {
+        headers: parts.headers,
+        body,
+    })
+}
+
+/// An answer, unless it is a problem.
+async fn judge(
+    place: &Place,
+    response: Response<Incoming>,
+) -> Result<Response<Incoming>, ClientError> {
     let status = response.status();
     if status.is_success() || status == StatusCode::SWITCHING_PROTOCOLS {
         return Ok(response);
@@ -149,6 +176,19 @@ async fn send(
     stream: Box<dyn Stream>,
     call: Call,
 ) -> Result<Response<Incoming>, ClientError> {
+    exchange(place, stream, request(place, call)?).await
+}
+
+async fn exchange<B>(
+    place: &Place,
+    stream: Box<dyn Stream>,
+    request: Request<B>,
+) -> Result<Response<Incoming>, ClientError>
+where
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     let lost = |error: hyper::Error| ClientError::Unreachable {
         place: place.to_string(),
         why: format!("the connection was lost ({error})."),
@@ -156,10 +196,7 @@ async fn send(
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(lost)?;
     // Ends with the answer's body: the connection is not used a second time.
     tokio::spawn(connection);
-    sender
-        .send_request(request(place, call)?)
-        .await
-        .map_err(lost)
+    sender.send_request(request).await.map_err(lost)
 }
 
 fn request(place: &Place, call: Call) -> Result<Request<Full<Bytes>>, ClientError> {

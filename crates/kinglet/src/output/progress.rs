@@ -8,7 +8,7 @@ use kinglet_model::Progress;
 use super::Output;
 
 const BYTES: &str =
-    "{msg} [{bar:30}] {binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}";
+    "{msg} [{bar:30}] {binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}, {eta} left";
 const STEPS: &str = "{msg} [{bar:30}] {pos} of {len}";
 const SPINNER: &str = "{spinner} {msg}";
 
@@ -40,6 +40,19 @@ impl Waiting {
     /// Shows what is being waited for now, and how many steps of it are done where that is known.
     pub fn show_steps(&self, what: &str, progress: Option<&Progress>) {
         self.show(what, progress, STEPS);
+    }
+
+    /// Shows how many bytes of `total` are done, whenever the function that it gives is called, on any
+    /// thread.
+    pub fn counting(&self, what: &str, done: u64, total: u64) -> impl Fn(u64) + Send + 'static {
+        let bar = self.bar.clone();
+        bar.set_style(style(BYTES));
+        bar.set_message(what.to_owned());
+        bar.set_length(total);
+        bar.set_position(done);
+        // What was done before says nothing about the rate.
+        bar.reset_eta();
+        move |done| bar.set_position(done)
     }
 
     fn show(&self, what: &str, progress: Option<&Progress>, bar: &str) {

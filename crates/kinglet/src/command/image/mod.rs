@@ -1,10 +1,12 @@
 //! `kinglet image`: the library of disk images.
 
+mod cancel;
 mod check;
 mod ls;
 mod refresh;
 mod rm;
 mod show;
+mod upload;
 
 use clap::{Args, Subcommand};
 use kinglet_model::Image;
@@ -29,6 +31,8 @@ enum Verb {
     Rm(rm::Rm),
     Refresh(refresh::Refresh),
     Check(check::Check),
+    Upload(upload::Upload),
+    Cancel(cancel::Cancel),
 }
 
 impl Command {
@@ -40,6 +44,8 @@ impl Command {
             Verb::Rm(verb) => verb.run(session).await,
             Verb::Refresh(verb) => verb.run(session).await,
             Verb::Check(verb) => verb.run(session).await,
+            Verb::Upload(verb) => verb.run(session).await,
+            Verb::Cancel(verb) => verb.run(session).await,
         }
     }
 }
