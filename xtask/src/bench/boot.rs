@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use kinglet_tests::{Console, Daemon, disks, until};
+use rustix::fs::{CWD, FileType, Mode};
 
 use super::{Figure, daemon, figure, ratio};
 
@@ -67,14 +68,12 @@ fn bare(daemon: &Daemon, disk: &Path, arguments: &[String]) -> Result<std::time:
     let folder = daemon.scratch().join("bare");
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir(&folder)?;
-    let vms = daemon.data().join("vms").to_string_lossy().into_owned();
-    let theirs = arguments
+    let id = arguments
         .iter()
-        .flat_map(|argument| argument.split([',', '=', '"']))
-        .find(|part| part.starts_with(&vms))
-        .and_then(|path| path.get(..vms.len() + 37))
-        .context("the VM's folder is not among its arguments")?
-        .to_owned();
+        .skip_while(|argument| *argument != "-uuid")
+        .nth(1)
+        .context("the VM has no -uuid")?;
+    let own = ["vms", "run/vms"].map(|place| daemon.data().join(place).join(id));
     let overlay = folder.join("root.qcow2");
     let create = ["create", "-q", "-f", "qcow2", "-F", "qcow2", "-b"].map(str::to_owned);
     let places = [
@@ -83,11 +82,14 @@ fn bare(daemon: &Daemon, disk: &Path, arguments: &[String]) -> Result<std::time:
     ];
     disks::run("qemu-img", create.into_iter().chain(places))?;
     let place = folder.to_string_lossy().into_owned();
-    // Paths that hang on the daemon (inherited descriptors, its sockets) get a place in the folder too.
-    let replaced = arguments
-        .iter()
-        .skip(1)
-        .map(|it| it.replace(&theirs, &place));
+    let console = folder.join("console.in");
+    rustix::fs::mknodat(CWD, &console, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)?;
+    std::os::unix::fs::symlink("/dev/null", folder.join("console.out"))?;
+    let replaced = without_control(arguments).into_iter().map(|argument| {
+        own.iter().fold(argument, |text, theirs| {
+            text.replace(&*theirs.to_string_lossy(), &place)
+        })
+    });
     let log = fs::File::create(folder.join("stderr"))?;
     let start = Instant::now();
     let child = Command::new(arguments.first().context("no program")?)
@@ -106,6 +108,24 @@ fn bare(daemon: &Daemon, disk: &Path, arguments: &[String]) -> Result<std::time:
         Ok(seen.windows(7).any(|part| part == b"login: ").then_some(()))
     })?;
     Ok(start.elapsed())
+}
+
+/// The arguments after the program's name, without the control socket, which the daemon hands over as an
+/// open descriptor.
+fn without_control(arguments: &[String]) -> Vec<String> {
+    let mut kept = Vec::new();
+    let mut rest = arguments.iter().skip(1).peekable();
+    while let Some(argument) = rest.next() {
+        let control = rest.peek().is_some_and(|value| {
+            (argument == "-chardev" && value.contains("id=qmp")) || argument == "-mon"
+        });
+        if control {
+            rest.next();
+        } else {
+            kept.push(argument.clone());
+        }
+    }
+    kept
 }
 
 struct Guest(Child);
