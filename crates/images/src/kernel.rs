@@ -1,5 +1,6 @@
 //! What only the kernel can do and no safe crate asks it for: telling whether anybody has a file open
-//! for writing (by taking a read lease on it), and waiting for a descriptor on tokio.
+//! for writing (by taking a read lease on it), beginning to write a part of a file to disk without
+//! waiting for it, and waiting for a descriptor on tokio.
 
 #![allow(unsafe_code)]
 
@@ -47,6 +48,19 @@ fn set_lease(file: &File, kind: i32) -> io::Result<()> {
         return Err(io::Error::last_os_error());
     }
     Ok(())
+}
+
+/// Has the kernel begin to write a part of the file to disk, without waiting: a sync after that finds
+/// little left to do. A hint; it says nothing about what is durable.
+pub(crate) fn begin_writeback(file: &File, at: u64, length: u64) {
+    let (Ok(at), Ok(length)) = (i64::try_from(at), i64::try_from(length)) else {
+        return;
+    };
+    // SAFETY: sync_file_range takes numbers and touches no memory of ours; the descriptor is open for
+    // the whole call because `file` is borrowed.
+    unsafe {
+        libc::sync_file_range(file.as_raw_fd(), at, length, libc::SYNC_FILE_RANGE_WRITE);
+    }
 }
 
 /// A descriptor that can be waited for to become readable.

@@ -11,12 +11,16 @@ use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 
 use super::record::Record;
+use crate::kernel::begin_writeback;
 
 /// Runs of zeros of this size, at a multiple of it, are not written: they become holes.
 const HOLE: usize = 64 << 10;
 
 /// After so many bytes they are synced to disk while more come: a power cut loses no more.
 pub(crate) const SYNC: u64 = 32 << 20;
+
+/// After so many bytes the kernel begins to write them, so that a sync finds little left.
+const WRITEBACK: u64 = 4 << 20;
 
 /// What the bytes of one request must hash to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +41,8 @@ pub(crate) struct Session {
     hash: Sha256,
     /// Bytes that were written.
     pub(crate) written: u64,
+    /// Bytes that the kernel was told to begin with.
+    begun: u64,
     request: Option<Request>,
 }
 
@@ -63,6 +69,7 @@ impl Session {
         Ok(Self {
             hash: durable.hash.clone(),
             written: durable.offset,
+            begun: durable.offset,
             data,
             record_file,
             durable,
@@ -113,6 +120,10 @@ impl Session {
             None => {}
         }
         self.written = at;
+        if self.written - self.begun >= WRITEBACK {
+            begin_writeback(&self.data, self.begun, self.written - self.begun);
+            self.begun = self.written;
+        }
         if self.request.is_none() && self.written - self.durable.offset >= SYNC {
             self.sync(now)?;
         }
