@@ -164,6 +164,12 @@ impl Folder {
         Ok(())
     }
 
+    /// Whether an engine was ever started here, so that a guest may have written to its disks. What
+    /// cannot be told counts as written to.
+    fn has_run(&self) -> bool {
+        !matches!(self.engine_log().try_exists(), Ok(false))
+    }
+
     /// The last lines that its engine said, shortened, on one line.
     pub(crate) fn engine_said(&self) -> Option<String> {
         let text = fs::read(self.engine_log()).ok()?;
@@ -188,8 +194,10 @@ pub(crate) fn private_folder(path: &Path) -> io::Result<()> {
         .create(path)
 }
 
-/// Removes folders of VMs that are not in the registry (a creation that was cut off, a deletion that
-/// was). Only what has the name of an id, and only what no process holds.
+/// Removes folders of VMs that are not in the registry: creations that were cut off. Only what has the
+/// name of an id, and only what no process holds. Where an engine ever ran there are disks that a
+/// guest wrote to, and it is the registry that lost the VM (an older copy of it was put back): such a
+/// folder stays.
 pub(crate) fn sweep(data: &Path, runtime: &Path, known: &dyn Fn(Id) -> bool) -> io::Result<()> {
     for entry in fs::read_dir(data.join("vms"))? {
         let entry = entry?;
@@ -202,6 +210,11 @@ pub(crate) fn sweep(data: &Path, runtime: &Path, known: &dyn Fn(Id) -> bool) -> 
         let folder = Folder::of(data, runtime, id);
         match folder.lock() {
             Ok(None) => tracing::warn!(%id, "the folder of an unknown VM is held by a process"),
+            _ if folder.has_run() => tracing::warn!(
+                %id,
+                folder = %folder.path().display(),
+                "a VM that ran is not in the registry; its disks are kept, remove the folder if you do not need them"
+            ),
             Ok(Some(_held)) => folder.remove()?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => folder.remove()?,
             Err(error) => tracing::warn!(%id, %error, "the folder of an unknown VM stays"),

@@ -10,6 +10,7 @@ use std::fs;
 use kinglet_model::image::{Format, ImagePhase};
 use kinglet_model::vm::{ExitCause, Power, VmAction, VmPhase, VmSpec};
 use kinglet_model::{Id, Image, Resource, Size, Vm};
+use kinglet_registry::Txn;
 
 use rig::*;
 
@@ -224,6 +225,24 @@ async fn a_folder_of_no_vm_is_removed_at_start_and_nothing_else_is() {
     rig.reopen().await;
     assert!(!vms.join(orphan.to_string()).exists());
     assert!(vms.join("keep").exists() && vms.join(orphan.to_string().to_uppercase()).exists());
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn disks_of_a_vm_that_the_registry_lost_are_kept() {
+    let mut rig = Rig::new().await;
+    let image = rig
+        .image("disk", Format::Raw, &boot_sector("x", IDLE))
+        .await;
+    let id = rig.create(from_image(&image)).await.metadata.id;
+    rig.until_phase(id, VmPhase::Running).await;
+    rig.machines.act(id, VmAction::Kill, None).await.unwrap();
+    let vm = rig.until_phase(id, VmPhase::Stopped).await;
+    rig.machines.shutdown().await;
+    // As after an older copy of the registry was put back.
+    rig.registry.txn(Txn::new().remove(&vm)).await.unwrap();
+    rig.reopen().await;
+    assert!(rig.vm_folder(id).join("root.qcow2").exists());
     rig.end().await;
 }
 
