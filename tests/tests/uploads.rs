@@ -455,6 +455,36 @@ fn what_is_wrong_is_refused_with_the_status_that_clients_expect() -> Result<()> 
 }
 
 #[test]
+fn a_second_writer_is_told_that_somebody_writes() -> Result<()> {
+    let daemon = Daemon::start()?;
+    let (_, upload) = announce(&daemon, &filename("two.img")?, 1 << 20)?;
+    let mut stream = TcpStream::connect(daemon.address())?;
+    write!(
+        stream,
+        "PATCH {upload} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\n{TUS}\r\n\
+         Upload-Offset: 0\r\nContent-Type: application/offset+octet-stream\r\n\
+         Content-Length: 1000000\r\n\r\n",
+        daemon.address(),
+        token(&daemon)?
+    )?;
+    // Bytes keep coming, so that it never seems to have stalled.
+    until("the second to be refused", || {
+        stream.write_all(&[7; 1000])?;
+        // At an offset that is wrong in any case, should it come before the first one.
+        let (status, body) = send(&daemon, &upload, 5, "x")?;
+        Ok((status == 423 && body.contains("upload-busy")).then_some(()))
+    })?;
+    // The first one is gone without a word: what it sent is there, and somebody else goes on.
+    drop(stream);
+    until("somebody else to go on", || {
+        let image = daemon.image("two")?.context("it is gone")?;
+        let offset = image["status"]["progress"]["done"].as_u64().unwrap_or(0);
+        let (status, _) = send(&daemon, &upload, offset, "x")?;
+        Ok((status == 204 && offset > 0).then_some(()))
+    })
+}
+
+#[test]
 fn a_put_that_is_cut_leaves_nothing() -> Result<()> {
     let daemon = Daemon::start()?;
     let mut stream = TcpStream::connect(daemon.address())?;

@@ -19,8 +19,8 @@ use crate::progress::{Reporter, show};
 /// an upload never holds more than two, and one frame of the connection.
 const PIECE: usize = 256 << 10;
 
-/// A piece on its way to disk, and what comes back.
-type Hand = JoinHandle<(Session, Vec<u8>, io::Result<()>)>;
+/// A piece on its way to disk, and what comes back; `None` when the program is ending.
+type Hand = JoinHandle<Option<(Session, Vec<u8>, io::Result<()>)>>;
 
 /// How a body came to its end.
 enum End {
@@ -125,7 +125,7 @@ impl Uploads {
         let mut taken = session.written;
         let mut frame = Bytes::new();
         let mut piece = Vec::with_capacity(PIECE);
-        let mut hand: Hand = tokio::spawn(async move { (session, Vec::new(), Ok(())) });
+        let mut hand: Hand = tokio::spawn(async move { Some((session, Vec::new(), Ok(()))) });
         let end = loop {
             let room = PIECE - usize::try_from(taken % PIECE as u64).unwrap_or(0);
             let more = self.gather(&mut piece, room, &mut frame, claim, body).await;
@@ -133,7 +133,8 @@ impl Uploads {
                 break End::TooLong;
             }
             taken += piece.len() as u64;
-            let (session, spare, written) = hand.await.map_err(|_| refusal::ending())?;
+            let (session, spare, written) =
+                hand.await.ok().flatten().ok_or_else(refusal::ending)?;
             if let Err(error) = written {
                 // What is not written does not count; what was, does.
                 self.sync(image, session).await?;
@@ -145,7 +146,7 @@ impl Uploads {
                 break End::Ended;
             }
         };
-        let (session, _, written) = hand.await.map_err(|_| refusal::ending())?;
+        let (session, _, written) = hand.await.ok().flatten().ok_or_else(refusal::ending)?;
         drop(reporter);
         show(&self.shared.registry, id, "uploading", taken, total);
         if let Err(error) = written {
@@ -202,10 +203,7 @@ impl Uploads {
             });
             let written = written.await;
             drop(turn);
-            match written {
-                Ok(written) => written,
-                Err(error) => std::panic::resume_unwind(error.into_panic()),
-            }
+            written.ok()
         })
     }
 
