@@ -238,6 +238,15 @@ pub(crate) fn is_absent(error: &io::Error) -> bool {
     )
 }
 
+/// Whether the error says nothing of the file, but of what this host or process is short of just now.
+pub(crate) fn is_passing(error: &io::Error) -> bool {
+    let errno = Errno::from_io_error(error);
+    matches!(
+        errno,
+        Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN)
+    )
+}
+
 fn not_a_file() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")
 }

@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use crate::amend::Amendment;
 use crate::catalogue::{Catalogue, Known};
 use crate::config::Watching;
+use crate::folder::is_passing;
 use crate::library::{Ask, Shared};
 use crate::naming::Names;
 use crate::store::{Batch, Written, commit};
@@ -289,6 +290,14 @@ impl Keeper {
             batch.amend(id, still_missing());
         }
         self.write(batch).await;
+    }
+
+    /// Looks at everything again before long, if the error will have passed by then: nobody tells of
+    /// that.
+    fn retry_after(&mut self, error: &io::Error) {
+        if is_passing(error) {
+            self.retry_due = Some(Instant::now() + RETRY);
+        }
     }
 
     /// When the next thing is due that nobody will tell of.

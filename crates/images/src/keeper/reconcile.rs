@@ -89,6 +89,7 @@ impl Keeper {
             }
             (Look::Failed(error), Some(known)) => {
                 report.unreadable += 1;
+                self.retry_after(&error);
                 if known.phase != ImagePhase::Unreadable {
                     plan.batch
                         .amend(known.id, Amendment::Unreadable(cannot_read(&place, &error)));
@@ -96,6 +97,7 @@ impl Keeper {
             }
             (Look::Failed(error), None) => {
                 report.unreadable += 1;
+                self.retry_after(&error);
                 tracing::warn!(path = %place.path, %error, "a file cannot be looked at");
             }
             (_, known) => plan.unplaced.extend(known.map(|known| known.id)),

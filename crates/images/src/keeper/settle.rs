@@ -152,6 +152,7 @@ impl Keeper {
         let amendment = match arrival {
             Arrival::Gone => return None,
             Arrival::Unreadable(error) => {
+                self.retry_after(error);
                 Some(Amendment::Unreadable(cannot_read(&candidate.place, error)))
             }
             _ if self.has_arrived(candidate, arrival) => Some(Amendment::Settled(stat)),

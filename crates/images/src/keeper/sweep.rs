@@ -144,7 +144,10 @@ impl Keeper {
         self.take(folder, walk, false, sights);
     }
 
-    fn take(&self, folder: usize, walk: Walk, whole: bool, sights: &mut Sights) {
+    fn take(&mut self, folder: usize, walk: Walk, whole: bool, sights: &mut Sights) {
+        for (_, error) in &walk.unreadable {
+            self.retry_after(error);
+        }
         let place = |path| Place { folder, path };
         let at = |(path, stat)| (place(path), stat);
         let files = walk.files.into_iter().map(at);

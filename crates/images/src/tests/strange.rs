@@ -234,3 +234,40 @@ async fn very_large_file_that_is_being_read_holds_up_no_other() {
     drop(go_on);
     shelf.stop().await;
 }
+
+/// Set in the copy of this test that may open few files.
+const WITH_FEW_FILES: &str = "KINGLET_TEST_WITH_FEW_FILES";
+
+#[tokio::test]
+async fn file_that_came_while_too_many_were_open_is_found_later() {
+    if std::env::var_os(WITH_FEW_FILES).is_none() {
+        let mut again = Command::new("prlimit");
+        again
+            .arg("--nofile=64:64")
+            .arg(std::env::current_exe().unwrap());
+        again.args([
+            "--exact",
+            "tests::strange::file_that_came_while_too_many_were_open_is_found_later",
+        ]);
+        again.env(WITH_FEW_FILES, "1");
+        tokio::task::spawn_blocking(move || run(&mut again))
+            .await
+            .unwrap();
+        return;
+    }
+    let shelf = Shelf::new();
+    write(&shelf.path("first.raw"), &disk(1));
+    shelf.done("first.raw").await;
+    write(&shelf.path(".late"), &disk(2));
+    let hoard: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
+    fs::rename(shelf.path(".late"), shelf.path("late.raw")).unwrap();
+    // The keeper does one thing after the other: by then it has looked.
+    let until = Instant::now() + Duration::from_millis(200);
+    while Instant::now() < until {
+        let _ = shelf.library.check(Id::generate(), None).await;
+    }
+    assert_eq!(shelf.images().await.len(), 1);
+    drop(hoard);
+    shelf.done("late.raw").await;
+    shelf.stop().await;
+}
