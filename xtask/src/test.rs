@@ -1,5 +1,6 @@
 //! Everything that must be true, in one run. CI calls exactly this.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -8,7 +9,7 @@ use kinglet_tests::Daemon;
 
 use crate::build::{self, Profile};
 use crate::setup::{self, Purpose, cargo};
-use crate::tool::{run_visibly, tool};
+use crate::tool::{run_visibly, search_path, tool};
 use crate::{guest, web};
 
 /// Runs everything, the quickest to fail first.
@@ -19,6 +20,7 @@ pub fn run() -> Result<()> {
     stage("the code is formatted and has no warnings", lints)?;
     let program = stage("the program builds", || build::kinglet(Profile::Dev))?;
     let guests = stage("the guests are there", guests)?;
+    stage("other people's clients are there", clients)?;
     stage(
         "unit, property, corpus, API, CLI and end-to-end tests",
         || suite(&guests),
@@ -74,6 +76,7 @@ fn suite((debian, tiny): &(PathBuf, PathBuf)) -> Result<()> {
         setup::test_runner()?
             .current_dir(web::workspace())
             .args(["--locked", "--workspace"])
+            .env("PATH", search_path())
             .env("KINGLET_GUEST_DEBIAN", debian)
             .env("KINGLET_GUEST_TINY", tiny),
     )
@@ -136,7 +139,7 @@ fn start(program: &Path) -> Result<Daemon> {
     Ok(daemon)
 }
 
-pub(crate) fn npm(arguments: &[&str], environment: &[(&str, &std::ffi::OsStr)]) -> Result<()> {
+pub(crate) fn npm(arguments: &[&str], environment: &[(&str, &OsStr)]) -> Result<()> {
     let mut npm = tool("npm")?;
     npm.current_dir(web::workspace().join("web"))
         .args(arguments);

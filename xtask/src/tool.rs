@@ -89,7 +89,8 @@ fn folders() -> Vec<PathBuf> {
     folders
 }
 
-fn search_path() -> OsString {
+/// A PATH with everything in it that Debian puts anywhere.
+pub fn search_path() -> OsString {
     env::join_paths(folders()).unwrap_or_else(|_| SYSTEM_FOLDERS.join(":").into())
 }
 
