@@ -82,24 +82,41 @@ fn suite((debian, tiny): &(PathBuf, PathBuf)) -> Result<()> {
     )
 }
 
+/// tus-js-client and tuspy, where the upload tests look for them.
+fn clients() -> Result<()> {
+    let clients = web::workspace().join("tests/clients");
+    if !clients.join("node_modules/tus-js-client").is_dir() {
+        let arguments = ["ci", "--no-audit", "--no-fund"];
+        run_visibly(tool("npm")?.current_dir(&clients).args(arguments))?;
+    }
+    let requirements = clients.join("requirements.txt");
+    let wanted = ["--requirement".as_ref(), requirements.as_os_str()];
+    python(&web::workspace().join("target/test-clients/venv"), &wanted)
+}
+
+/// A Python of its own in `folder`, with what `wanted` says installed: nothing of the machine is changed.
+fn python(folder: &Path, wanted: &[&OsStr]) -> Result<()> {
+    let complete = folder.join("complete");
+    if complete.is_file() {
+        return Ok(());
+    }
+    run_visibly(tool("python3")?.args(["-m", "venv", "--clear"]).arg(folder))?;
+    run_visibly(
+        std::process::Command::new(folder.join("bin/pip"))
+            .args(["install", "--quiet", "--disable-pip-version-check"])
+            .args(wanted),
+    )?;
+    std::fs::write(&complete, "")?;
+    Ok(())
+}
+
 /// The version that the API was last played with.
 const SCHEMATHESIS: &str = "schemathesis==4.32.5";
 
-/// In an environment of its own under the target folder: nothing of the machine is changed.
 fn schemathesis(program: &Path) -> Result<()> {
     let environment = build::target().join("xtask/schemathesis");
+    python(&environment, &[SCHEMATHESIS.as_ref()])?;
     let binary = environment.join("bin/schemathesis");
-    if !binary.is_file() {
-        run_visibly(tool("python3")?.args(["-m", "venv"]).arg(&environment))?;
-        run_visibly(
-            std::process::Command::new(environment.join("bin/pip")).args([
-                "install",
-                "--quiet",
-                "--disable-pip-version-check",
-                SCHEMATHESIS,
-            ]),
-        )?;
-    }
     let daemon = start(program)?;
     let token = std::fs::read_to_string(daemon.data().join("token"))?;
     run_visibly(
