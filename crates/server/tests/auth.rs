@@ -210,7 +210,9 @@ async fn host_that_is_not_ours_is_refused_even_with_credentials() {
         for path in ["/v1/images", "/", "/healthz"] {
             let headers = [("Host", host.as_str()), ("Authorization", bearer.as_str())];
             let answer = server.ask("GET", path, &headers).await;
-            assert_eq!(answer.problem().code, "host-unknown", "{host} {path}");
+            let problem = answer.problem();
+            assert_eq!(problem.code, "host-unknown", "{host} {path}");
+            assert!(problem.detail.contains("`hostnames`"), "{}", problem.detail);
             assert_eq!(answer.status, 403);
         }
     }

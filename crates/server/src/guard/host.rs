@@ -83,7 +83,7 @@ fn split(host: &str) -> Option<(&str, Option<u16>)> {
 
 pub fn foreign() -> Refused {
     let detail = "This daemon is not called so. Use the address it prints, or add the name to \
-                  `names` in the configuration.";
+                  `hostnames` in the configuration.";
     Refused::new(ProblemKind::Forbidden, "host-unknown", detail)
 }
 
