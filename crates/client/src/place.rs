@@ -30,7 +30,7 @@ pub enum PlaceError {
     /// `https`, which Kinglet does not speak yet.
     #[error(
         "Kinglet has no TLS yet; reach a remote daemon through an SSH tunnel: \
-         ssh -L 7070:127.0.0.1:7070 HOST, then http://127.0.0.1:7070"
+         ssh -L 7480:127.0.0.1:7480 HOST, then http://127.0.0.1:7480"
     )]
     Tls,
 }
@@ -115,8 +115,8 @@ mod tests {
     #[test]
     fn url_reads_hosts_and_ports_and_refuses_the_rest() {
         for (url, shown) in [
-            ("http://127.0.0.1:7070", "http://127.0.0.1:7070"),
-            ("http://[::1]:7070/", "http://[::1]:7070"),
+            ("http://127.0.0.1:7480", "http://127.0.0.1:7480"),
+            ("http://[::1]:7480/", "http://[::1]:7480"),
             ("http://nas", "http://nas:80"),
         ] {
             let place = Place::from_url(url, Some("secret".to_owned())).unwrap();
@@ -125,7 +125,7 @@ mod tests {
         }
         for url in [
             "",
-            "nas:7070",
+            "nas:7480",
             "http://",
             "http://a b:1",
             "http://nas:0",

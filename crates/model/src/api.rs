@@ -76,7 +76,7 @@ pub struct OneTimeToken {
     /// The page's address with the token in its fragment. Absent where the daemon does not listen
     /// on TCP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(example = "http://127.0.0.1:7070/#token=…")]
+    #[schema(example = "http://127.0.0.1:7480/#token=…")]
     pub url: Option<String>,
     /// For how long it can be used.
     pub expires_in_seconds: u64,

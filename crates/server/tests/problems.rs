@@ -131,7 +131,11 @@ async fn every_answer_has_security_headers() {
     ] {
         let answer = server.ask("GET", path, &[]).await;
         let policy = answer.header("content-security-policy").unwrap();
-        assert!(policy.contains("default-src 'self'") && policy.contains("frame-ancestors 'none'"));
+        assert!(
+            policy.contains("default-src 'none'")
+                && !policy.contains("unsafe")
+                && policy.contains("frame-ancestors 'none'")
+        );
         let scripts = policy
             .split(';')
             .find(|part| part.trim().starts_with("script-src"));

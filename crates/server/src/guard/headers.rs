@@ -2,11 +2,9 @@
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 
-/// Only what we serve, framed by nobody. Styles may be inline because the terminal of the console
-/// sets its own; scripts may not.
-const POLICY: &str = "default-src 'self'; connect-src 'self'; img-src 'self' data:; \
-    style-src 'self' 'unsafe-inline'; object-src 'none'; base-uri 'none'; form-action 'self'; \
-    frame-ancestors 'none'";
+/// Only what we serve, framed by nobody; nothing inline, neither scripts nor styles.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
+    connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Puts them on; `api`: the answer must not be kept either.
 pub fn secure(headers: &mut HeaderMap, api: bool) {

@@ -853,6 +853,8 @@ export interface components {
          * @enum {string}
          */
         Isolation: "hardware" | "none";
+        /** @description A label's value, as the API describes it: text without control characters. */
+        LabelValue: string;
         /** @description A figure that moves too often to be numbered: sent without an SSE `id`, never replayed. */
         LiveEvent: {
             /** @description The object. */
@@ -922,9 +924,9 @@ export interface components {
         NetworkMode: "user" | "tap" | "none";
         /** @description A VM to be made. */
         NewVm: {
-            /** @description Free marks for people and tools. */
+            /** @description Free marks for people and tools; at most 64. */
             labels?: {
-                [key: string]: string;
+                [key: string]: components["schemas"]["LabelValue"];
             };
             name?: components["schemas"]["Name"] | null;
             /** @description What is wanted of it. */
@@ -944,7 +946,7 @@ export interface components {
             /**
              * @description The page's address with the token in its fragment. Absent where the daemon does not listen
              *     on TCP.
-             * @example http://127.0.0.1:7070/#token=…
+             * @example http://127.0.0.1:7480/#token=…
              */
             url?: string | null;
         };
