@@ -154,7 +154,7 @@ pub fn active() -> Vec<ActiveSwap> {
 pub fn of_the_machine() -> Vec<ActiveSwap> {
     let mut all = active();
     all.retain(|swap| {
-        !swap.path.starts_with(env!("CARGO_TARGET_TMPDIR")) && !swap.path.starts_with("/dev/zram")
+        !swap.path.starts_with(place()) && !swap.path.starts_with("/dev/zram")
     });
     all
 }
