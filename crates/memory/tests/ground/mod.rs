@@ -153,9 +153,7 @@ pub fn active() -> Vec<ActiveSwap> {
 /// Swap of this machine that no test made.
 pub fn of_the_machine() -> Vec<ActiveSwap> {
     let mut all = active();
-    all.retain(|swap| {
-        !swap.path.starts_with(place()) && !swap.path.starts_with("/dev/zram")
-    });
+    all.retain(|swap| !swap.path.starts_with(place()) && !swap.path.starts_with("/dev/zram"));
     all
 }
 
