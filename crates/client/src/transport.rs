@@ -191,7 +191,10 @@ where
 {
     let lost = |error: hyper::Error| ClientError::Unreachable {
         place: place.to_string(),
-        why: format!("the connection was lost ({error})."),
+        why: format!(
+            "the connection was lost before an answer came ({error}). Try again; if the daemon \
+             ended, start it with `kinglet serve`."
+        ),
     };
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(lost)?;
     // Ends with the answer's body: the connection is not used a second time.
