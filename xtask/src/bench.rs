@@ -34,7 +34,11 @@ pub fn run(only: Option<&str>) -> Result<()> {
         known.push(name);
         if only.is_none_or(|only| only == name) {
             eprintln!("bench: {name}");
-            figures.extend(work().with_context(|| format!("bench {name}"))?);
+            let found = work().with_context(|| format!("bench {name}"))?;
+            for figure in &found {
+                eprintln!("bench: {}: {}", figure.what, figure.value);
+            }
+            figures.extend(found);
         }
         Ok(())
     };

@@ -82,6 +82,7 @@ fn bare(daemon: &Daemon, disk: &Path, arguments: &[String]) -> Result<std::time:
     ];
     disks::run("qemu-img", create.into_iter().chain(places))?;
     let place = folder.to_string_lossy().into_owned();
+    std::os::unix::fs::symlink(disk, folder.join("root.base"))?;
     let console = folder.join("console.in");
     rustix::fs::mknodat(CWD, &console, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)?;
     std::os::unix::fs::symlink("/dev/null", folder.join("console.out"))?;
