@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use kinglet_model::Id;
 use kinglet_model::vm::ProcessIdentity;
@@ -18,6 +18,8 @@ use crate::readable::readable;
 pub struct Process {
     identity: ProcessIdentity,
     pidfd: Arc<AsyncFd<OwnedFd>>,
+    /// The kernel tells it once; who records it may have to try again.
+    end: Arc<OnceLock<String>>,
 }
 
 impl Process {
@@ -40,6 +42,7 @@ impl Process {
                 boot_id: boot_id.to_owned(),
             },
             pidfd: Arc::new(readable(pidfd)?),
+            end: Arc::default(),
         })
     }
 
@@ -67,9 +70,17 @@ impl Process {
         poll(&mut fds, Some(&now)).is_ok_and(|ready| ready > 0)
     }
 
-    /// How it ended, in words: only for children of this program, and only once.
+    /// How it ended, in words: only for children of this program.
     #[must_use]
     pub fn reap(&self) -> Option<String> {
+        if let Some(end) = self.end.get() {
+            return Some(end.clone());
+        }
+        let end = self.wait_status()?;
+        Some(self.end.get_or_init(|| end).clone())
+    }
+
+    fn wait_status(&self) -> Option<String> {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
         let id = WaitId::PidFd(self.pidfd.get_ref().as_fd());
         let status = rustix::process::waitid(id, options).ok()??;
@@ -161,7 +172,9 @@ mod tests {
         process.kill();
         process.ended().await;
         assert!(process.has_ended());
-        assert_eq!(process.reap().as_deref(), Some("killed by signal 9"));
+        for _ in 0..2 {
+            assert_eq!(process.reap().as_deref(), Some("killed by signal 9"));
+        }
     }
 
     #[test]

@@ -147,11 +147,12 @@ impl Keeper {
         cause: ExitCause,
         why: Option<String>,
     ) -> Result<(), TypedError> {
-        let status = self.process.take().and_then(|process| process.reap());
+        let status = self.process.as_ref().and_then(|process| process.reap());
         self.forget_connection();
         let message = why.unwrap_or_else(|| self.message(cause, status, &vm));
         if !vm.apply(event) {
             tracing::error!(vm = %self.id, phase = %vm.status.phase, ?event, "impossible change");
+            self.process = None;
             return Ok(());
         }
         let bad = matches!(event, VmEvent::Crashed | VmEvent::StartFailed);
@@ -165,7 +166,11 @@ impl Keeper {
         vm.status
             .conditions
             .retain(|condition| !MARKS.contains(&condition.name.as_str()));
-        self.shop.registry.update(&mut vm.stored()).await.map(drop)
+        self.shop.registry.update(&mut vm.stored()).await?;
+        // Not before: whoever changed the VM at this moment makes this run again, and how the process
+        // ended is to be had from it alone.
+        self.process = None;
+        Ok(())
     }
 
     fn message(&self, cause: ExitCause, status: Option<String>, vm: &Vm) -> String {
