@@ -87,6 +87,11 @@ impl Console {
     /// Logs in to the Debian test guest and gives a prompt that cannot be mistaken.
     pub fn log_in(&mut self) -> Result<()> {
         self.expect("login: ")?;
+        self.sign_in()
+    }
+
+    /// The same from the login prompt on, where that was waited for already.
+    pub fn sign_in(&mut self) -> Result<()> {
         self.line("root")?;
         self.expect("Password: ")?;
         self.line("kinglet")?;

@@ -35,8 +35,12 @@ pub struct Outcome {
 impl Daemon {
     /// Starts a daemon on a new data folder and waits until it answers.
     pub fn start() -> Result<Self> {
-        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let mut daemon = Self::prepare(built_program(), address)?;
+        Self::start_program(built_program())
+    }
+
+    /// The same with another program than the one under test.
+    pub fn start_program(program: PathBuf) -> Result<Self> {
+        let mut daemon = Self::prepare(program, free_address()?)?;
         daemon.launch()?;
         Ok(daemon)
     }
@@ -307,6 +311,11 @@ impl Drop for Daemon {
             }
         }
     }
+}
+
+/// A loopback address that nobody listens on.
+pub fn free_address() -> Result<SocketAddr> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 
 /// The program under test: `KINGLET_PROGRAM`, or the one built beside the running one.

@@ -1,28 +1,13 @@
 //! The main job with a real guest: Debian with systemd boots to a login, on virtio devices only.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::net::{TcpListener, TcpStream};
-use std::time::Duration;
+use std::net::TcpListener;
 
 use anyhow::{Context, Result, ensure};
 use kinglet_tests::{Console, Daemon, disks, guests, until};
 
 fn free_port() -> Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
-}
-
-/// What an SSH server says first, once one answers on `port`.
-fn ssh_banner(port: u16) -> Result<String> {
-    until("an SSH server behind the published port", || {
-        let Ok(stream) = TcpStream::connect(("127.0.0.1", port)) else {
-            return Ok(None);
-        };
-        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-        let mut line = String::new();
-        let read = BufReader::new(stream).read_line(&mut line);
-        Ok((read.is_ok() && line.starts_with("SSH-2.0-")).then_some(line))
-    })
 }
 
 #[test]
@@ -62,7 +47,7 @@ fn a_debian_disk_becomes_a_running_vm_on_virtio_only() -> Result<()> {
             .ends_with("Linux")
     );
     devices_are_virtio(&mut console)?;
-    ensure!(ssh_banner(port)?.starts_with("SSH-2.0-OpenSSH"));
+    ensure!(guests::ssh_banner(port)?.starts_with("SSH-2.0-OpenSSH"));
 
     // What the guest writes is in its overlay; the image is what it was.
     let before = disks::run("sha256sum", [daemon.images().join("debian-12.qcow2")])?;
@@ -175,7 +160,7 @@ fn cloud_init_makes_the_user_and_takes_the_key() -> Result<()> {
         "--detach",
     ])?;
     daemon.vm_in("seeded", "running")?;
-    ssh_banner(port)?;
+    guests::ssh_banner(port)?;
     let seen = until("cloud-init to let the user in", || {
         let output = std::process::Command::new("ssh")
             .args([

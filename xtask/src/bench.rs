@@ -6,7 +6,6 @@ mod boot;
 mod idle;
 mod scan;
 
-use std::net::TcpListener;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -63,10 +62,7 @@ fn figure(what: &'static str, value: String, goal: &'static str) -> Figure {
 }
 
 fn daemon(program: &Path) -> Result<Daemon> {
-    Daemon::prepare(
-        program.to_owned(),
-        TcpListener::bind("127.0.0.1:0")?.local_addr()?,
-    )
+    Daemon::prepare(program.to_owned(), kinglet_tests::daemon::free_address()?)
 }
 
 fn time<T>(work: impl FnOnce() -> Result<T>) -> Result<Duration> {

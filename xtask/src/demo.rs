@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use kinglet_tests::{Console, Daemon, disks, until};
+use kinglet_tests::{Console, Daemon, disks, guests, until};
 
 use crate::build::{self, Profile};
 use crate::guest;
@@ -48,7 +48,7 @@ pub fn run(once: bool) -> Result<()> {
         steps.take("log in and look at its devices", || {
             look_inside(&mut console)
         })?;
-        steps.take("reach its published port", || answers(ssh))?;
+        steps.take("reach its published port", || guests::ssh_banner(ssh))?;
         drop(console);
         steps.take("shut it down", || {
             daemon.ok(["vm", "stop", VM])?;
@@ -112,30 +112,13 @@ fn start(daemon: &Daemon, ssh: u16) -> Result<()> {
 }
 
 fn look_inside(console: &mut Console) -> Result<()> {
-    console.line("root")?;
-    console.expect("Password: ")?;
-    console.line("kinglet")?;
-    console.expect("# ")?;
-    console.line("stty -echo; PS1=")?;
+    console.sign_in()?;
     let devices = console.run("ls /sys/bus/virtio/devices | wc -l")?;
     ensure!(
         devices.parse::<u32>().is_ok_and(|count| count >= 5),
         "virtio devices: {devices}"
     );
     Ok(())
-}
-
-fn answers(port: u16) -> Result<String> {
-    use std::io::{BufRead, BufReader};
-    until("an SSH server behind the published port", || {
-        let Ok(stream) = std::net::TcpStream::connect(("127.0.0.1", port)) else {
-            return Ok(None);
-        };
-        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-        let mut line = String::new();
-        let read = BufReader::new(stream).read_line(&mut line);
-        Ok((read.is_ok() && line.starts_with("SSH-2.0-")).then_some(line))
-    })
 }
 
 fn clean(daemon: &Daemon) -> Result<()> {

@@ -13,9 +13,7 @@ pub fn run() -> Result<()> {
     setup::ensure(Purpose::Screenshots)?;
     let program = build::kinglet(Profile::Dev)?;
     let disk = guest::debian()?.disk();
-    let address = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-    let mut daemon = Daemon::prepare(program, address)?;
-    daemon.launch()?;
+    let daemon = Daemon::start_program(program)?;
     furnish(&daemon, &disk)?;
     let folder = build::target().join("screenshots");
     std::fs::create_dir_all(&folder)?;

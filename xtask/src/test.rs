@@ -117,7 +117,7 @@ fn schemathesis(program: &Path) -> Result<()> {
     let environment = build::target().join("xtask/schemathesis");
     python(&environment, &[SCHEMATHESIS.as_ref()])?;
     let binary = environment.join("bin/schemathesis");
-    let daemon = start(program)?;
+    let daemon = Daemon::start_program(program.to_owned())?;
     let token = std::fs::read_to_string(daemon.data().join("token"))?;
     run_visibly(
         std::process::Command::new(binary)
@@ -135,7 +135,7 @@ fn schemathesis(program: &Path) -> Result<()> {
 }
 
 fn browser(program: &Path, debian: &Path) -> Result<()> {
-    let daemon = start(program)?;
+    let daemon = Daemon::start_program(program.to_owned())?;
     let url = daemon.ok(["web"])?;
     npm(
         &["run", "e2e"],
@@ -147,13 +147,6 @@ fn browser(program: &Path, debian: &Path) -> Result<()> {
             ("KINGLET_GUEST", debian.join("debian-12.qcow2").as_os_str()),
         ],
     )
-}
-
-fn start(program: &Path) -> Result<Daemon> {
-    let address = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-    let mut daemon = Daemon::prepare(program.to_owned(), address)?;
-    daemon.launch()?;
-    Ok(daemon)
 }
 
 pub(crate) fn npm(arguments: &[&str], environment: &[(&str, &OsStr)]) -> Result<()> {
