@@ -82,7 +82,7 @@ pub const fn qemu_driver(format: Format) -> Option<&'static str> {
         Format::Vmdk => Some("vmdk"),
         Format::Vhd => Some("vpc"),
         Format::Vhdx => Some("vhdx"),
-        Format::Kernel | Format::Initramfs => None,
+        Format::Kernel | Format::Initramfs | Format::Luks => None,
     }
 }
 

@@ -177,7 +177,7 @@ fn settled(image: &mut Image, stat: &FileStat) {
 }
 
 fn uploaded(image: &mut Image, stat: &FileStat, digest: Option<Digest>) {
-    if image.status.phase == ImagePhase::Uploading && move_on(image, ImageEvent::UploadWhole) {
+    if image.status.phase == ImagePhase::Uploading && move_on(image, ImageEvent::Made) {
         image.status.reason = None;
         image.status.sha256 = digest;
         set_stat(image, stat);

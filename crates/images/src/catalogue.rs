@@ -67,7 +67,7 @@ impl Catalogue {
             .entry(known.print.identity())
             .or_default()
             .push(known.id);
-        if !matches!(known.phase, ImagePhase::Missing | ImagePhase::Uploading) {
+        if known.phase != ImagePhase::Missing && known.phase.has_place() {
             self.by_place.insert(known.place.clone(), known.id);
         }
         self.known.insert(known.id, known);
@@ -106,7 +106,7 @@ impl Catalogue {
             .into_iter()
             .flatten()
             .filter_map(|id| self.known.get(id))
-            .filter(|known| known.phase != ImagePhase::Uploading && known.print.same_file(print))
+            .filter(|known| known.phase.has_place() && known.print.same_file(print))
     }
 
     /// Every image.

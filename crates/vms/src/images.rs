@@ -113,12 +113,16 @@ pub(crate) async fn not_ready(
             .map_err(|error| registry_problem(&error))?;
         let Some(image) = image else { continue };
         let doing = match image.status.phase {
-            ImagePhase::Arriving => "is still arriving",
-            ImagePhase::Uploading => "is still being uploaded",
-            ImagePhase::Checking => "is still being checked",
-            _ => continue,
+            ImagePhase::Arriving => "arriving".to_owned(),
+            phase => match phase.doing() {
+                Some(doing) => format!("being {doing}"),
+                None => continue,
+            },
         };
-        return Ok(Some(format!("Its image {} {doing}.", image.metadata.name)));
+        return Ok(Some(format!(
+            "Its image {} is still {doing}.",
+            image.metadata.name
+        )));
     }
     Ok(None)
 }

@@ -77,12 +77,7 @@ impl Checks {
             ImagePhase::Checking => self.want(known.id, Depth::Look),
             ImagePhase::Ready if !known.hashed => self.want(known.id, Depth::Read),
             ImagePhase::Ready | ImagePhase::Damaged => {}
-            ImagePhase::Arriving
-            | ImagePhase::Uploading
-            | ImagePhase::Unreadable
-            | ImagePhase::Missing => {
-                self.cancel(known.id);
-            }
+            _ => self.cancel(known.id),
         }
     }
 

@@ -99,7 +99,7 @@ impl Keeper {
             .catalogue
             .iter()
             .filter(|known| known.place.folder == folder)
-            .filter(|known| !matches!(known.phase, ImagePhase::Missing | ImagePhase::Uploading));
+            .filter(|known| known.phase != ImagePhase::Missing && known.phase.has_place());
         let known = known.map(|known| &known.place);
         match walk {
             Ok(walk) => {

@@ -101,7 +101,7 @@ async fn upload_is_an_image_from_the_first_byte_and_is_not_read_again() {
     assert_eq!(uploads.state(id).await.unwrap().offset, LARGE as u64);
     assert_eq!(
         uploads.cancel(id).await.unwrap_err().code,
-        "image-not-uploading"
+        "image-not-in-the-making"
     );
     let report = shelf.library.refresh().await.unwrap();
     assert_eq!((report.added, report.changed), (0, 0));

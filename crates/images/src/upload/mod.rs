@@ -113,7 +113,7 @@ impl Uploads {
     /// Not found, or it is finished.
     pub async fn cancel(&self, id: Id) -> Result<(), Problem> {
         let image = self.image(id).await?;
-        image.permit(ImageAction::CancelUpload)?;
+        image.permit(ImageAction::Cancel)?;
         let claim = self.shared.uploads.seize(id).await;
         let _claim = claim.ok_or_else(|| refusal::busy(id))?;
         self.abandon(id).await

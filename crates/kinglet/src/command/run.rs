@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use clap::Args;
 use kinglet_client::{Client, ConsoleFrom};
-use kinglet_model::image::ImagePhase;
 use kinglet_model::vm::{Accelerator, Power, VmAction, VmPhase};
 use kinglet_model::{Image, Vm};
 
@@ -85,10 +84,7 @@ async fn image_ready(session: &Session, client: &Client, name: &str) -> Outcome<
     let image = client.image(name).await?;
     let waiting = Waiting::new(&session.out, &format!("Image {name}"));
     watch::image(client, image, &waiting, |image| {
-        !matches!(
-            image.status.phase,
-            ImagePhase::Arriving | ImagePhase::Uploading | ImagePhase::Checking
-        )
+        !image.status.phase.is_on_its_way()
     })
     .await
 }

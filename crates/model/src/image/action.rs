@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Format, ImagePhase, ImageStatus};
+use super::{Format, ImagePhase, ImageStatus, LuksVersion, Origin};
 
 /// Something that can be done with an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
@@ -20,25 +20,58 @@ pub enum ImageAction {
     BootKernel,
     /// Boot a VM with it as initial RAM file system.
     BootInitrd,
+    /// Read its file through the API.
+    Download,
+    /// Write it as a new image in another format.
+    Convert,
+    /// Write it as a new, encrypted image.
+    Encrypt,
+    /// Write it as a new image that is not encrypted.
+    Decrypt,
+    /// Add, change or remove the keys that open it; back up its header.
+    ManageKeys,
     /// Check again that it is whole, and hash it again.
     Check,
-    /// Give up its upload: what has come of it is thrown away.
-    CancelUpload,
-    /// Delete the file.
+    /// Interrupt its making, to go on later.
+    Pause,
+    /// Go on with its making.
+    Resume,
+    /// Try once more to make it.
+    Retry,
+    /// Give its making up: what there is of it is thrown away.
+    Cancel,
+    /// Give it another name, and its file too.
+    Rename,
+    /// Put its file in the trash, from where it is deleted after a while.
     Delete,
+    /// Take it out of the trash.
+    Restore,
+    /// Delete its file for good, now.
+    Purge,
 }
 
 impl ImageAction {
     /// Every action, in the order in which they are offered.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 19] = [
         Self::CreateVm,
         Self::AttachDisk,
         Self::InsertMedia,
         Self::BootKernel,
         Self::BootInitrd,
+        Self::Download,
+        Self::Convert,
+        Self::Encrypt,
+        Self::Decrypt,
+        Self::ManageKeys,
         Self::Check,
-        Self::CancelUpload,
+        Self::Pause,
+        Self::Resume,
+        Self::Retry,
+        Self::Cancel,
+        Self::Rename,
         Self::Delete,
+        Self::Restore,
+        Self::Purge,
     ];
 
     /// The name used in JSON.
@@ -50,9 +83,20 @@ impl ImageAction {
             Self::InsertMedia => "insert-media",
             Self::BootKernel => "boot-kernel",
             Self::BootInitrd => "boot-initrd",
+            Self::Download => "download",
+            Self::Convert => "convert",
+            Self::Encrypt => "encrypt",
+            Self::Decrypt => "decrypt",
+            Self::ManageKeys => "manage-keys",
             Self::Check => "check",
-            Self::CancelUpload => "cancel-upload",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Retry => "retry",
+            Self::Cancel => "cancel",
+            Self::Rename => "rename",
             Self::Delete => "delete",
+            Self::Restore => "restore",
+            Self::Purge => "purge",
         }
     }
 
@@ -65,9 +109,20 @@ impl ImageAction {
             Self::InsertMedia => "insert",
             Self::BootKernel => "boot the kernel in",
             Self::BootInitrd => "boot with the initramfs in",
+            Self::Download => "download",
+            Self::Convert => "convert",
+            Self::Encrypt => "encrypt",
+            Self::Decrypt => "decrypt",
+            Self::ManageKeys => "change the keys of",
             Self::Check => "check",
-            Self::CancelUpload => "cancel the upload of",
+            Self::Pause => "pause the making of",
+            Self::Resume => "go on with the making of",
+            Self::Retry => "try again to make",
+            Self::Cancel => "cancel the making of",
+            Self::Rename => "rename",
             Self::Delete => "delete",
+            Self::Restore => "restore",
+            Self::Purge => "delete for good",
         }
     }
 
@@ -75,16 +130,46 @@ impl ImageAction {
     pub fn verdict(self, image: &ImageStatus) -> Result<(), String> {
         self.phase_verdict(image)?;
         match self {
-            Self::Check | Self::CancelUpload => Ok(()),
-            Self::Delete => no_users(image),
+            Self::Check | Self::Cancel | Self::Retry | Self::Restore | Self::Download => Ok(()),
+            Self::Pause => pausable(image).and_then(|()| match has(image, PAUSED) {
+                true => Err("it is paused already".to_owned()),
+                false => Ok(()),
+            }),
+            Self::Resume => pausable(image).and_then(|()| match has(image, PAUSED) {
+                true => Ok(()),
+                false => Err("it is not paused".to_owned()),
+            }),
+            Self::Rename | Self::Delete | Self::Purge => no_users(image),
+            Self::Convert => unpacked(image).and_then(|()| {
+                is(
+                    image,
+                    |format| (format.is_disk() && !is_file_system(format)) || is_container(format),
+                    "it is not a disk",
+                )
+            }),
+            Self::Encrypt => unpacked(image).and_then(|()| match image.encryption {
+                Some(_) => Err("it is encrypted already".to_owned()),
+                None => is(image, Format::is_disk, "it is not a disk"),
+            }),
+            Self::Decrypt => is(image, is_container, "it is not encrypted"),
+            Self::ManageKeys => match image.encryption.as_ref().map(|found| found.version) {
+                None => Err("it is not encrypted".to_owned()),
+                Some(LuksVersion::Luks1) => Err(
+                    "it is a LUKS1 container, whose keys are only read; decrypt it, then encrypt it again"
+                        .to_owned(),
+                ),
+                Some(LuksVersion::Luks2) => Ok(()),
+            },
             Self::CreateVm | Self::AttachDisk => unpacked(image).and_then(|()| {
                 is(
                     image,
                     Format::is_disk,
-                    if self == Self::CreateVm && is_iso(image) {
-                        "it is a disc; make a VM with it as its media instead"
-                    } else {
-                        "it is not a disk"
+                    match image.format {
+                        Some(Format::Iso) if self == Self::CreateVm => {
+                            "it is a disc; make a VM with it as its media instead"
+                        }
+                        Some(Format::Luks) => "it is encrypted; decrypt it first",
+                        _ => "it is not a disk",
                     },
                 )
             }),
@@ -113,10 +198,14 @@ impl ImageAction {
     #[must_use]
     pub fn refusal_code(self, image: &ImageStatus) -> &'static str {
         match (self.phase_verdict(image), self) {
-            (Err(_), Self::CancelUpload) => "image-not-uploading",
+            (_, Self::Pause) => "image-not-pausable",
+            (_, Self::Resume) => "image-not-paused",
+            (Err(_), Self::Cancel) => "image-not-in-the-making",
+            (Err(_), Self::Retry) => "image-not-failed",
+            (Err(_), Self::Restore) => "image-not-in-trash",
             (Err(_), Self::Check) => "image-busy",
             (Err(_), _) => "image-not-ready",
-            (Ok(()), Self::Delete) => "image-in-use",
+            (Ok(()), Self::Delete | Self::Purge | Self::Rename) => "image-in-use",
             (Ok(()), _) => "image-unsuitable",
         }
     }
@@ -130,36 +219,87 @@ impl ImageAction {
             })
         };
         match (image.phase, self) {
-            (P::Uploading, Self::CancelUpload) => Ok(()),
-            (P::Uploading, Self::Delete) => {
-                Err("it is still being uploaded; cancel the upload instead".to_owned())
+            (phase, Self::Pause | Self::Resume) if phase.is_making() => Ok(()),
+            (P::Ready | P::Damaged | P::Unreadable, Self::Pause | Self::Resume) => {
+                Err("nothing is being done with it that could be interrupted".to_owned())
             }
-            (P::Uploading, _) => Err("it is still being uploaded".to_owned()),
-            (_, Self::CancelUpload) => Err("it is not being uploaded".to_owned()),
-            (P::Ready, _) | (P::Damaged | P::Unreadable, Self::Check | Self::Delete) => Ok(()),
-            (P::Arriving, Self::Delete) => {
+            (phase, Self::Cancel) if phase.is_making() => Ok(()),
+            (phase, Self::Cancel) if phase != P::Trashed => Err("it is not being made".to_owned()),
+            (P::Failed, Self::Retry | Self::Delete | Self::Purge) => Ok(()),
+            (P::Trashed, Self::Restore | Self::Purge) => Ok(()),
+            (P::Trashed, _) => Err("it is in the trash; restore it first".to_owned()),
+            (_, Self::Restore) => Err("it is not in the trash".to_owned()),
+            (P::Failed, _) => because("it could not be made"),
+            (_, Self::Retry) => Err("its making has not failed".to_owned()),
+            (phase, _) if phase.is_making() => {
+                let doing = phase.doing().unwrap_or("made");
+                Err(match self {
+                    Self::Delete | Self::Purge => {
+                        format!("it is still being {doing}; cancel that instead")
+                    }
+                    _ => format!("it is still being {doing}"),
+                })
+            }
+            (P::Ready, _)
+            | (
+                P::Damaged | P::Unreadable,
+                Self::Check | Self::Delete | Self::Purge | Self::Rename,
+            ) => Ok(()),
+            (P::Arriving, Self::Delete | Self::Purge) => {
                 Err("it is still arriving; stop the copy, then delete it".to_owned())
             }
             (P::Arriving, _) => Err("it is still arriving".to_owned()),
-            (P::Checking, Self::Delete) => Ok(()),
+            (P::Checking, Self::Delete | Self::Purge) => Ok(()),
             (P::Checking, _) => Err("it is still being checked".to_owned()),
             (P::Damaged, _) => because("it is damaged"),
             (P::Unreadable, _) => because("it cannot be read"),
             (P::Missing, _) => Err("its file is gone".to_owned()),
+            (_, _) => Err(format!("it is {}", image.phase)),
         }
     }
 }
 
+/// The condition of an image whose making was interrupted, by a person or because a key is wanted.
+pub const PAUSED: &str = "paused";
+
+fn has(image: &ImageStatus, condition: &str) -> bool {
+    image.conditions.iter().any(|found| found.name == condition)
+}
+
+/// An upload is paused by who sends it.
+fn pausable(image: &ImageStatus) -> Result<(), String> {
+    match (&image.origin, image.phase) {
+        (_, ImagePhase::Uploading) => Err("its bytes come when its sender sends them".to_owned()),
+        (Some(Origin::Url(_) | Origin::Encrypt { .. } | Origin::Decrypt { .. }), _) => Ok(()),
+        (Some(Origin::Convert { .. } | Origin::Export { .. }), _) if has(image, PAUSED) => Ok(()),
+        _ => Err("it can only be cancelled".to_owned()),
+    }
+}
+
+const fn is_container(format: Format) -> bool {
+    matches!(format, Format::Luks)
+}
+
+const fn is_file_system(format: Format) -> bool {
+    matches!(format, Format::Erofs | Format::Squashfs)
+}
+
 fn no_users(image: &ImageStatus) -> Result<(), String> {
-    let mut names: Vec<&str> = image.users.iter().map(|user| user.name.as_str()).collect();
+    let mut names: Vec<String> = image
+        .users
+        .iter()
+        .map(|user| match user.kind.as_str() {
+            "Vm" => format!("VM {}", user.name),
+            "Image" => format!("image {}, which is made from it,", user.name),
+            other => format!("{other} {}", user.name),
+        })
+        .collect();
     names.dedup();
     match names.as_slice() {
         [] => Ok(()),
-        [one] => Err(format!("VM {one} needs it; delete that VM first")),
-        [first, rest @ ..] => Err(format!(
-            "VMs {first}, {} need it; delete them first",
-            rest.join(", ")
-        )),
+        [one] if one.starts_with("VM") => Err(format!("{one} needs it; delete that VM first")),
+        [one] => Err(format!("{one} needs it")),
+        many => Err(format!("{} need it; delete them first", many.join(", "))),
     }
 }
 
@@ -181,104 +321,5 @@ fn is(image: &ImageStatus, wanted: impl Fn(Format) -> bool, otherwise: &str) -> 
     }
 }
 
-fn is_iso(image: &ImageStatus) -> bool {
-    image.format == Some(Format::Iso)
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::image::{Compression, ImageUser};
-    use crate::{Id, Name};
-
-    fn status(phase: ImagePhase) -> ImageStatus {
-        ImageStatus {
-            phase,
-            format: Some(Format::Qcow2),
-            ..ImageStatus::default()
-        }
-    }
-
-    #[test]
-    fn an_image_that_is_not_ready_gives_no_vm_and_no_media() {
-        for phase in ImagePhase::ALL {
-            for format in [Format::Raw, Format::Iso, Format::Kernel, Format::Initramfs] {
-                let image = ImageStatus {
-                    format: Some(format),
-                    ..status(phase)
-                };
-                let uses = [
-                    ImageAction::CreateVm,
-                    ImageAction::AttachDisk,
-                    ImageAction::InsertMedia,
-                    ImageAction::BootKernel,
-                    ImageAction::BootInitrd,
-                ];
-                let any = uses.iter().any(|action| action.verdict(&image).is_ok());
-                assert_eq!(any, phase == ImagePhase::Ready, "{phase} {format}");
-            }
-        }
-    }
-
-    #[test]
-    fn an_upload_can_be_cancelled_and_nothing_else() {
-        for phase in ImagePhase::ALL {
-            for action in ImageAction::ALL {
-                let verdict = action.verdict(&status(phase));
-                if phase == ImagePhase::Uploading && action != ImageAction::CancelUpload {
-                    let reason = verdict.clone().unwrap_err();
-                    assert!(reason.starts_with("it is still being uploaded"), "{reason}");
-                }
-                if action == ImageAction::CancelUpload {
-                    assert_eq!(verdict.is_ok(), phase == ImagePhase::Uploading, "{phase}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn every_refusal_has_a_reason() {
-        for phase in ImagePhase::ALL {
-            for action in ImageAction::ALL {
-                if let Err(reason) = action.verdict(&status(phase)) {
-                    assert!(!reason.is_empty());
-                    assert!(!action.refusal_code(&status(phase)).is_empty());
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn delete_is_refused_while_used_and_names_the_user() {
-        let mut image = status(ImagePhase::Ready);
-        assert_eq!(ImageAction::Delete.verdict(&image), Ok(()));
-        let name: Name = "web-1".parse().unwrap();
-        image.users.push(ImageUser {
-            kind: "Vm".into(),
-            id: Id::generate(),
-            name,
-            role: "disk".into(),
-        });
-        assert!(
-            ImageAction::Delete
-                .verdict(&image)
-                .unwrap_err()
-                .contains("web-1")
-        );
-        assert_eq!(ImageAction::Delete.refusal_code(&image), "image-in-use");
-    }
-
-    #[test]
-    fn a_compressed_disk_says_how_to_unpack_it() {
-        let image = ImageStatus {
-            compression: Some(Compression::Xz),
-            ..status(ImagePhase::Ready)
-        };
-        assert!(
-            ImageAction::CreateVm
-                .verdict(&image)
-                .unwrap_err()
-                .contains("xz -d")
-        );
-    }
-}
+mod tests;

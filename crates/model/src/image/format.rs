@@ -29,6 +29,8 @@ pub enum Format {
     Kernel,
     /// A cpio archive: an initial RAM file system for direct boot.
     Initramfs,
+    /// A LUKS container: an encrypted disk. What is inside shows when it is unlocked.
+    Luks,
 }
 
 impl Format {
@@ -46,6 +48,7 @@ impl Format {
             Self::Squashfs => "squashfs",
             Self::Kernel => "kernel",
             Self::Initramfs => "initramfs",
+            Self::Luks => "luks",
         }
     }
 

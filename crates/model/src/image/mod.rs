@@ -1,7 +1,10 @@
 //! A disk image: a file in a watched folder, and what is known of it.
 
 pub mod action;
+pub mod encryption;
 pub mod format;
+pub mod history;
+pub mod origin;
 pub mod phase;
 pub mod report;
 
@@ -9,7 +12,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use action::ImageAction;
+pub use encryption::{Encryption, Keyslot, LuksVersion};
 pub use format::{Compression, Format, PartitionTable};
+pub use history::PhaseChange;
+pub use origin::{ConvertOptions, Origin, UrlOrigin, WorkSource};
 pub use phase::{ImageEvent, ImagePhase};
 pub use report::RefreshReport;
 
@@ -98,6 +104,23 @@ pub struct ImageStatus {
     /// Its upload, where it came or comes as one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upload: Option<Upload>,
+    /// Where it comes from, where Kinglet made or makes it: what a retry does again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
+    /// How it is encrypted, where it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<Encryption>,
+    /// The phases that it went through of late, the newest last; at most [`history::KEPT`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<PhaseChange>,
+    /// When a VM that uses it was last made, started or deleted. Absent: never, as far as is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub last_used: Option<jiff::Timestamp>,
+    /// Until when its deletion can be undone, while it is in the trash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub trashed_until: Option<jiff::Timestamp>,
     /// What may be done with it now. Filled in when it is sent, never stored.
     #[serde(default)]
     pub actions: Vec<ActionState>,

@@ -624,6 +624,14 @@ export interface components {
             /** @enum {string} */
             type: "release";
         };
+        /** @description What an image is written as. */
+        ConvertOptions: {
+            compression?: components["schemas"]["Compression"] | null;
+            /** @description The result is encrypted like the source. Only where the source is. */
+            encrypted?: boolean;
+            /** @description `raw` or `qcow2`. */
+            format: components["schemas"]["Format"];
+        };
         /** @description A further disk. */
         DataDisk: {
             /** @description An image, attached read-only. */
@@ -634,6 +642,40 @@ export interface components {
         };
         /** @description A SHA-256 digest, written as 64 lower-case hexadecimal digits (a `sha256:` in front is accepted). */
         Digest: string;
+        /** @description The encryption of an image. */
+        Encryption: {
+            /**
+             * @description The cipher, as `cryptsetup` writes it.
+             * @example aes-xts-plain64
+             */
+            cipher: string;
+            /**
+             * @description What is wrong with the header, and what to do, where something is; the container can still be
+             *     opened as long as the image is not damaged.
+             */
+            headerNote?: string | null;
+            inside?: components["schemas"]["Format"] | null;
+            /**
+             * Format: int32
+             * @description Bits of the volume key.
+             * @example 512
+             */
+            keyBits: number;
+            /** @description Who can open it. */
+            keyslots: components["schemas"]["Keyslot"][];
+            /**
+             * Format: int32
+             * @description Bytes that are encrypted as one.
+             * @example 4096
+             */
+            sectorSize: number;
+            /** @description Bytes of the disk inside. */
+            size: components["schemas"]["Size"];
+            /** @description The container's own identity (UUID in its header). */
+            uuid: string;
+            /** @description The container's format. */
+            version: components["schemas"]["LuksVersion"];
+        };
         /** @description The engine that runs a VM, and why it was chosen. */
         Engine: {
             /** @description What executes the guest's instructions. */
@@ -706,7 +748,7 @@ export interface components {
          * @description What an image is.
          * @enum {string}
          */
-        Format: "raw" | "qcow2" | "vmdk" | "vhd" | "vhdx" | "iso" | "erofs" | "squashfs" | "kernel" | "initramfs";
+        Format: "raw" | "qcow2" | "vmdk" | "vhd" | "vhdx" | "iso" | "erofs" | "squashfs" | "kernel" | "initramfs" | "luks";
         /** @description Whether the daemon works. */
         Health: {
             /** @description Always `ok`: a daemon that does not work answers with a problem. */
@@ -797,7 +839,7 @@ export interface components {
          * @description Where an image is in its life.
          * @enum {string}
          */
-        ImagePhase: "arriving" | "uploading" | "checking" | "ready" | "damaged" | "unreadable" | "missing";
+        ImagePhase: "arriving" | "uploading" | "downloading" | "converting" | "encrypting" | "decrypting" | "exporting" | "checking" | "ready" | "damaged" | "unreadable" | "failed" | "trashed" | "missing";
         /** @description What is wanted of an image: to be the file at this place. */
         ImageSpec: {
             /** @description The watched folder's name: `images`, or as configured. */
@@ -817,14 +859,23 @@ export interface components {
             compression?: components["schemas"]["Compression"] | null;
             /** @description What else is true of it: `verified`, `unverified`, `replaced`, `renamed` … */
             conditions?: components["schemas"]["Condition"][];
+            encryption?: components["schemas"]["Encryption"] | null;
             /** @description Bytes in the file. */
             fileSize: components["schemas"]["Size"];
             format?: components["schemas"]["Format"] | null;
+            /** @description The phases that it went through of late, the newest last; at most [`history::KEPT`]. */
+            history?: components["schemas"]["PhaseChange"][];
+            /**
+             * Format: date-time
+             * @description When a VM that uses it was last made, started or deleted. Absent: never, as far as is known.
+             */
+            lastUsed?: string | null;
             /**
              * Format: int64
              * @description When the file was last written, by the host's clock, in nanoseconds since 1970.
              */
             modified: number;
+            origin?: components["schemas"]["Origin"] | null;
             partitions?: components["schemas"]["PartitionTable"] | null;
             /** @description Where it is in its life. */
             phase: components["schemas"]["ImagePhase"];
@@ -832,6 +883,11 @@ export interface components {
             /** @description Why it is in that phase and what to do, where that needs words (damaged, unreadable, missing). */
             reason?: string | null;
             sha256?: components["schemas"]["Digest"] | null;
+            /**
+             * Format: date-time
+             * @description Until when its deletion can be undone, while it is in the trash.
+             */
+            trashedUntil?: string | null;
             upload?: components["schemas"]["Upload"] | null;
             /** @description Who needs it. While anybody does, it is not deleted. */
             users?: components["schemas"]["ImageUser"][];
@@ -853,6 +909,22 @@ export interface components {
          * @enum {string}
          */
         Isolation: "hardware" | "none";
+        /** @description A keyslot: one passphrase or key file that opens the container. */
+        Keyslot: {
+            /**
+             * @description How a key is made from the passphrase: `argon2id`, `argon2i`, `pbkdf2`.
+             * @example argon2id
+             */
+            kdf: string;
+            memory?: components["schemas"]["Size"] | null;
+            /**
+             * Format: int32
+             * @description Its number.
+             */
+            slot: number;
+            /** @description Why it cannot be used here, where it cannot. */
+            unusable?: string | null;
+        };
         /** @description A label's value, as the API describes it: text without control characters. */
         LabelValue: string;
         /** @description A figure that moves too often to be numbered: sent without an SSE `id`, never replayed. */
@@ -877,6 +949,11 @@ export interface components {
             /** @description The figures. */
             usage: components["schemas"]["HostUsage"];
         };
+        /**
+         * @description The format of an encrypted container.
+         * @enum {string}
+         */
+        LuksVersion: "luks1" | "luks2";
         /** @description A disc to be put into a VM's drive. */
         MediaRequest: {
             /**
@@ -950,11 +1027,56 @@ export interface components {
              */
             url?: string | null;
         };
+        /** @description The way in which an image is made. */
+        Origin: (components["schemas"]["UrlOrigin"] & {
+            /** @enum {string} */
+            kind: "url";
+        }) | {
+            /** @enum {string} */
+            kind: "convert";
+            /** @description What it is written as. */
+            options: components["schemas"]["ConvertOptions"];
+            /** @description The image that is read. */
+            source: components["schemas"]["WorkSource"];
+        } | {
+            /** @enum {string} */
+            kind: "encrypt";
+            /** @description Whether the plain source is deleted once the result was verified. */
+            removeSource?: boolean;
+            /** @description The image that is read. */
+            source: components["schemas"]["WorkSource"];
+        } | {
+            /** @enum {string} */
+            kind: "decrypt";
+            /** @description The image that is read. */
+            source: components["schemas"]["WorkSource"];
+        } | {
+            /** @description The disk's name in the VM. */
+            disk: string;
+            /** @enum {string} */
+            kind: "export";
+            /** @description What it is written as. */
+            options: components["schemas"]["ConvertOptions"];
+            /** @description The VM. */
+            source: components["schemas"]["WorkSource"];
+        };
         /**
          * @description How a disk is divided.
          * @enum {string}
          */
         PartitionTable: "gpt" | "mbr" | "none";
+        /** @description A change of phase. */
+        PhaseChange: {
+            /**
+             * Format: date-time
+             * @description When, by the host's clock. For people; never compared.
+             */
+            at: string;
+            /** @description The phase that it came to. */
+            phase: components["schemas"]["ImagePhase"];
+            /** @description Why, where that needed words. */
+            reason?: string | null;
+        };
         /**
          * @description Whether a VM should run.
          * @enum {string}
@@ -1124,6 +1246,24 @@ export interface components {
             resumable: boolean;
             sha256?: components["schemas"]["Digest"] | null;
         };
+        /** @description A file to be fetched. */
+        UrlOrigin: {
+            /** @description Whether private and link-local addresses may be asked. */
+            allowPrivate?: boolean;
+            /** @description Other places of the same file, tried in their order when the first fails. */
+            mirrors?: string[];
+            rateLimit?: components["schemas"]["Size"] | null;
+            sha256?: components["schemas"]["Digest"] | null;
+            /** @description Where a `SHA256SUMS` is that names the file. */
+            sumsUrl?: string | null;
+            /** @description Whether gzip, xz or zstd around it is taken off on the way. */
+            unpack?: boolean;
+            /**
+             * @description Where it is, by http or https. Passwords in it are not shown.
+             * @example https://example.org/debian-12.qcow2
+             */
+            url: string;
+        };
         /**
          * @description How a doctor's check came out.
          * @enum {string}
@@ -1278,6 +1418,13 @@ export interface components {
              * @description Bytes sent by the guest since its start. Absent where the network kind cannot tell.
              */
             netSent?: number | null;
+        };
+        /** @description What is read to make an image. */
+        WorkSource: {
+            /** @description The image or VM. */
+            id: components["schemas"]["Id"];
+            /** @description Its name when the work began. */
+            name: components["schemas"]["Name"];
         };
     };
     responses: {

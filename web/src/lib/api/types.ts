@@ -28,9 +28,20 @@ export type ImageActionName =
   | 'insert-media'
   | 'boot-kernel'
   | 'boot-initrd'
+  | 'download'
+  | 'convert'
+  | 'encrypt'
+  | 'decrypt'
+  | 'manage-keys'
   | 'check'
-  | 'cancel-upload'
-  | 'delete';
+  | 'pause'
+  | 'resume'
+  | 'retry'
+  | 'cancel'
+  | 'rename'
+  | 'delete'
+  | 'restore'
+  | 'purge';
 export type VmActionName =
   | 'start'
   | 'stop'

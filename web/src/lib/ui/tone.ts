@@ -12,10 +12,17 @@ export interface Look {
 const IMAGE: Record<ImagePhase, Look> = {
   arriving: { tone: 'blue', shape: 'bar' },
   uploading: { tone: 'blue', shape: 'bar' },
+  downloading: { tone: 'blue', shape: 'bar' },
+  converting: { tone: 'amber', shape: 'bar' },
+  encrypting: { tone: 'amber', shape: 'bar' },
+  decrypting: { tone: 'amber', shape: 'bar' },
+  exporting: { tone: 'amber', shape: 'bar' },
   checking: { tone: 'blue', shape: 'ring' },
   ready: { tone: 'green', shape: 'dot-ring' },
   damaged: { tone: 'red', shape: 'triangle' },
   unreadable: { tone: 'red', shape: 'dash' },
+  failed: { tone: 'red', shape: 'triangle' },
+  trashed: { tone: 'grey', shape: 'square' },
   missing: { tone: 'grey', shape: 'dash' },
 };
 

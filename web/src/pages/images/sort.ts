@@ -11,11 +11,18 @@ export interface Sort {
 const PHASES: readonly ImagePhase[] = [
   'arriving',
   'uploading',
+  'downloading',
+  'converting',
+  'encrypting',
+  'decrypting',
+  'exporting',
   'checking',
   'damaged',
   'unreadable',
+  'failed',
   'missing',
   'ready',
+  'trashed',
 ];
 
 const names = new Intl.Collator('en', { numeric: true });

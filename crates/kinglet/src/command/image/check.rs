@@ -26,10 +26,8 @@ impl Check {
         if !self.no_wait {
             let waiting = Waiting::new(&session.out, &format!("Checking {}", image.metadata.name));
             image = watch::image(&client, image, &waiting, |image| {
-                !matches!(
-                    image.status.phase,
-                    ImagePhase::Arriving | ImagePhase::Uploading | ImagePhase::Checking
-                ) && (image.status.phase != ImagePhase::Ready || image.status.sha256.is_some())
+                !image.status.phase.is_on_its_way()
+                    && (image.status.phase != ImagePhase::Ready || image.status.sha256.is_some())
             })
             .await?;
         }
@@ -37,7 +35,7 @@ impl Check {
             format!("{}: {}\n", image.metadata.name, phase(&image))
         })?;
         match image.status.phase {
-            ImagePhase::Damaged | ImagePhase::Unreadable | ImagePhase::Missing => {
+            phase if phase != ImagePhase::Ready && !phase.is_on_its_way() => {
                 Err(Failure::failed(format!(
                     "image {} is {}: {}",
                     image.metadata.name,
@@ -45,10 +43,7 @@ impl Check {
                     image.status.reason.as_deref().unwrap_or("no reason given")
                 )))
             }
-            ImagePhase::Arriving
-            | ImagePhase::Uploading
-            | ImagePhase::Checking
-            | ImagePhase::Ready => Ok(()),
+            _ => Ok(()),
         }
     }
 }

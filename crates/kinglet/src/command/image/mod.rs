@@ -61,8 +61,12 @@ struct Named {
 const fn tone(phase: ImagePhase) -> Tone {
     match phase {
         ImagePhase::Ready => Tone::Good,
-        ImagePhase::Arriving | ImagePhase::Uploading | ImagePhase::Checking => Tone::Busy,
-        ImagePhase::Damaged | ImagePhase::Unreadable | ImagePhase::Missing => Tone::Bad,
+        ImagePhase::Damaged
+        | ImagePhase::Unreadable
+        | ImagePhase::Failed
+        | ImagePhase::Trashed
+        | ImagePhase::Missing => Tone::Bad,
+        _ => Tone::Busy,
     }
 }
 

@@ -120,10 +120,7 @@ impl Upload {
             return Ok(image);
         }
         watch::image(client, image, &waiting, |image| {
-            !matches!(
-                image.status.phase,
-                ImagePhase::Arriving | ImagePhase::Uploading | ImagePhase::Checking
-            )
+            !image.status.phase.is_on_its_way()
         })
         .await
     }
