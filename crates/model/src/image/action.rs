@@ -268,7 +268,7 @@ fn has(image: &ImageStatus, condition: &str) -> bool {
 
 /// An upload is paused by who sends it.
 fn pausable(image: &ImageStatus) -> Result<(), String> {
-    match (&image.origin, image.phase) {
+    match (image.origin.as_deref(), image.phase) {
         (_, ImagePhase::Uploading) => Err("its bytes come when its sender sends them".to_owned()),
         (Some(Origin::Url(_) | Origin::Encrypt { .. } | Origin::Decrypt { .. }), _) => Ok(()),
         (Some(Origin::Convert { .. } | Origin::Export { .. }), _) if has(image, PAUSED) => Ok(()),

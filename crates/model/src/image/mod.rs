@@ -106,10 +106,10 @@ pub struct ImageStatus {
     pub upload: Option<Upload>,
     /// Where it comes from, where Kinglet made or makes it: what a retry does again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub origin: Option<Origin>,
+    pub origin: Option<Box<Origin>>,
     /// How it is encrypted, where it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub encryption: Option<Encryption>,
+    pub encryption: Option<Box<Encryption>>,
     /// The phases that it went through of late, the newest last; at most [`history::KEPT`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<PhaseChange>,

@@ -94,7 +94,7 @@ fn action_table_is_as_written() {
     let mut table = String::new();
     for phase in ImagePhase::ALL {
         let image = ImageStatus {
-            origin: origin(phase),
+            origin: origin(phase).map(Box::new),
             ..status(phase)
         };
         let allowed: Vec<&str> = ImageAction::ALL
@@ -115,7 +115,7 @@ fn action_table_is_as_written() {
 #[test]
 fn what_is_paused_goes_on_and_is_not_paused_again() {
     let image = ImageStatus {
-        origin: origin(ImagePhase::Downloading),
+        origin: origin(ImagePhase::Downloading).map(Box::new),
         conditions: vec![crate::Condition::new(PAUSED, "Paused.")],
         ..status(ImagePhase::Downloading)
     };
