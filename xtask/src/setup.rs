@@ -3,6 +3,7 @@
 //! Root, or a user with passwordless sudo, gets the missing Debian packages installed; anyone
 //! else gets the exact command and a failure.
 
+mod archive;
 mod packages;
 
 use std::process::Command;
@@ -52,12 +53,23 @@ pub fn ensure(purpose: Purpose) -> Result<()> {
     }
     eprintln!("setup: installing {}", missing.join(" "));
     run_visibly(apt()?.arg("update")).context("the package lists could not be fetched")?;
-    run_visibly(
-        apt()?
-            .args(["install", "--yes", "--no-install-recommends"])
-            .args(&missing),
-    )
-    .context("the packages could not be installed")
+    let mut install = apt()?;
+    install.args(["install", "--yes", "--no-install-recommends"]);
+    install.args(&missing);
+    let Err(error) = run_visibly(&mut install) else {
+        return Ok(());
+    };
+    // One of ours that came from elsewhere, and newer, can forbid the archive's version of another.
+    let strays = archive::strays(&packages::needed(purpose, is_root()))?;
+    if strays.is_empty() {
+        return Err(error.context("the packages could not be installed"));
+    }
+    eprintln!(
+        "setup: these are installed in a version that no archive has, and go back to the archive's: {}",
+        strays.join(" ")
+    );
+    install.arg("--allow-downgrades").args(strays);
+    run_visibly(&mut install).context("the packages could not be installed")
 }
 
 /// `cargo nextest run` where it is installed, else `cargo test`: never downloads and compiles
