@@ -12,6 +12,7 @@ pub mod qcow2;
 pub mod read;
 pub mod scan;
 pub mod seed;
+pub mod sums;
 
 mod atomic;
 mod crc32c;

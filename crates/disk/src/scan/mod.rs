@@ -1,5 +1,5 @@
 //! Reading an image through, once: its SHA-256, and for a compressed one whether its stream comes to
-//! its end.
+//! its end, and the sums of its chunks.
 
 mod extents;
 mod stream;
@@ -15,6 +15,7 @@ use thiserror::Error;
 
 use crate::probe::{Probe, ProbeError, Wholeness};
 use crate::read::ReadAt;
+use crate::sums::{Summer, Sums};
 use extents::{Extent, Extents};
 use stream::Stream;
 
@@ -35,6 +36,8 @@ pub struct ScanOutcome {
     pub wholeness: Wholeness,
     /// Bytes that a whole compressed image has when it is unpacked.
     pub unpacked: Option<Size>,
+    /// The sums of the file's chunks, for a later look at what changed.
+    pub sums: Sums,
 }
 
 /// Why reading through did not come to an end.
@@ -76,6 +79,7 @@ pub fn read_through(
     let _ = fadvise(file, 0, None, Advice::Sequential);
     let mut pass = Pass {
         hasher: Sha256::new(),
+        summer: Summer::new(total),
         stream: Stream::of(file, probe)?,
         progress,
         total,
@@ -92,11 +96,13 @@ pub fn read_through(
         sha256: Digest::from_bytes(pass.hasher.finalize().into()),
         wholeness,
         unpacked,
+        sums: pass.summer.finish(),
     })
 }
 
 struct Pass<'a> {
     hasher: Sha256,
+    summer: Summer,
     stream: Stream,
     progress: &'a mut dyn FnMut(u64, u64) -> ControlFlow<()>,
     total: u64,
@@ -119,6 +125,7 @@ impl Pass<'_> {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(source) => return Err(ScanError::Read { offset: at, source }),
             };
+            self.summer.update(&buffer[..count]);
             self.take(&buffer[..count]);
             if self.total > KEEP_CACHED {
                 let _ = fadvise(
@@ -138,6 +145,7 @@ impl Pass<'_> {
         let mut at = start;
         while at < end {
             let size = (end - at).min(ZEROS.len() as u64) as usize;
+            self.summer.zeros(size as u64);
             self.take(&ZEROS[..size]);
             at += size as u64;
             self.report(at)?;
