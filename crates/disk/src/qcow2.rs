@@ -19,6 +19,15 @@ pub(crate) const EXTENSION_BACKING_FORMAT: u32 = 0xE279_2ACA;
 /// Header extension: the name of the external data file.
 pub(crate) const EXTENSION_DATA_FILE: u32 = 0x4441_5441;
 
+/// Bits 9 to 55 of a table entry: an offset in the file.
+pub(crate) const OFFSET_MASK: u64 = 0x00ff_ffff_ffff_fe00;
+/// A table entry's cluster is used once.
+pub(crate) const COPIED: u64 = 1 << 63;
+/// An L2 entry's cluster is compressed.
+pub(crate) const COMPRESSED: u64 = 1 << 62;
+/// An L2 entry's cluster is zeros, whatever its offset.
+pub(crate) const ALL_ZEROS: u64 = 1;
+
 /// Incompatible features: a program that does not know one must not open the image.
 pub mod incompatible {
     /// Not closed properly; the reference counts may be old.
@@ -259,6 +268,34 @@ impl NewImage<'_> {
     }
 
     fn header(&self) -> Vec<u8> {
+        let header = NewHeader {
+            virtual_size: self.virtual_size,
+            l1: (L1_AT, self.l1_entries() as u32),
+            refcount_table: (REFCOUNT_TABLE_AT, 1),
+            zstd: false,
+            backing: self.backing,
+        };
+        header.bytes()
+    }
+}
+
+/// The header of an image that we write: version 3, 64 KiB clusters, 16-bit reference counts.
+pub(crate) struct NewHeader<'a> {
+    /// Bytes of the disk; a multiple of 512.
+    pub(crate) virtual_size: u64,
+    /// Where the L1 table is, and its entries.
+    pub(crate) l1: (u64, u32),
+    /// Where the reference count table is, and its clusters.
+    pub(crate) refcount_table: (u64, u32),
+    /// Compressed clusters are Zstandard, not deflate.
+    pub(crate) zstd: bool,
+    /// Name and QEMU driver of the backing file.
+    pub(crate) backing: Option<(&'a [u8], &'a str)>,
+}
+
+impl NewHeader<'_> {
+    /// Its bytes; they belong at the beginning of the file.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         let mut extensions = Vec::new();
         if let Some((_, format)) = self.backing {
             extend_with(&mut extensions, EXTENSION_BACKING_FORMAT, format.as_bytes());
@@ -268,6 +305,11 @@ impl NewImage<'_> {
             Some((name, _)) => (name, u64::from(NEW_HEADER_LENGTH) + extensions.len() as u64),
             None => (&[][..], 0),
         };
+        let incompatible = if self.zstd {
+            incompatible::COMPRESSION_TYPE
+        } else {
+            0
+        };
         let mut header = Vec::with_capacity(512);
         header.extend(MAGIC);
         header.extend(3u32.to_be_bytes());
@@ -276,16 +318,20 @@ impl NewImage<'_> {
         header.extend(NEW_CLUSTER_BITS.to_be_bytes());
         header.extend(self.virtual_size.to_be_bytes());
         header.extend(0u32.to_be_bytes());
-        header.extend((self.l1_entries() as u32).to_be_bytes());
-        header.extend(L1_AT.to_be_bytes());
-        header.extend(REFCOUNT_TABLE_AT.to_be_bytes());
-        header.extend(1u32.to_be_bytes());
-        // No snapshots; no incompatible, compatible (lazy reference counts) or autoclear features.
-        header.extend([0; 4 + 8 + 8 + 8 + 8]);
+        header.extend(self.l1.1.to_be_bytes());
+        header.extend(self.l1.0.to_be_bytes());
+        header.extend(self.refcount_table.0.to_be_bytes());
+        header.extend(self.refcount_table.1.to_be_bytes());
+        // No snapshots.
+        header.extend([0; 4 + 8]);
+        header.extend(incompatible.to_be_bytes());
+        // No compatible (lazy reference counts) or autoclear features.
+        header.extend([0; 8 + 8]);
         header.extend(4u32.to_be_bytes());
         header.extend(NEW_HEADER_LENGTH.to_be_bytes());
-        // Compression type 0 (deflate) and padding.
-        header.extend([0; 8]);
+        // The compression's number and padding.
+        header.push(u8::from(self.zstd));
+        header.extend([0; 7]);
         header.extend(extensions);
         header.extend(name);
         header

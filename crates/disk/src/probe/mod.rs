@@ -5,7 +5,7 @@
 //! nobody recognises is a raw disk.
 
 mod compressed;
-mod damage;
+pub(crate) mod damage;
 mod erofs;
 mod foreign;
 mod gpt;

@@ -6,12 +6,11 @@ use super::damage::{Damage, shown_name};
 use super::source::{Examined, Source, Trouble};
 use super::{Facts, ProbeError};
 use crate::fields::{be16, be32, be64};
-use crate::qcow2::{EXTENSION_DATA_FILE, Header, HeaderError, MAGIC, V2_LENGTH, incompatible};
+use crate::qcow2::{
+    ALL_ZEROS, COMPRESSED, EXTENSION_DATA_FILE, Header, HeaderError, MAGIC, OFFSET_MASK, V2_LENGTH,
+    incompatible,
+};
 
-/// Bits 9 to 55 of a table entry: an offset in the file.
-const OFFSET_MASK: u64 = 0x00ff_ffff_ffff_fe00;
-const COMPRESSED: u64 = 1 << 62;
-const ALL_ZEROS: u64 = 1;
 const SECTOR: u64 = 512;
 
 pub(super) fn recognises(source: &Source<'_>) -> Result<bool, ProbeError> {
