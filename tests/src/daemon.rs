@@ -319,7 +319,7 @@ pub fn free_address() -> Result<SocketAddr> {
 }
 
 /// The program under test: `KINGLET_PROGRAM`, or the one built beside the running one.
-fn built_program() -> PathBuf {
+pub fn built_program() -> PathBuf {
     std::env::var_os("KINGLET_PROGRAM").map_or_else(
         || {
             let mut folder = std::env::current_exe().unwrap_or_default();

@@ -21,6 +21,11 @@ pub fn tiny() -> Result<PathBuf> {
     folder("KINGLET_GUEST_TINY", &["--tiny"])
 }
 
+/// The guest host's folder: `vmlinuz`, `initrd.img`, `cmdline`. See [`crate::host`].
+pub fn host() -> Result<PathBuf> {
+    folder("KINGLET_GUEST_HOST", &["--host"])
+}
+
 /// What the guest's SSH server says first, once one answers on the host's published `port`.
 pub fn ssh_banner(port: u16) -> Result<String> {
     until("an SSH server behind the published port", || {

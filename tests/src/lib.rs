@@ -6,10 +6,13 @@
 
 pub mod console;
 pub mod daemon;
+pub mod dice;
 pub mod disks;
 pub mod guests;
+pub mod machine;
 pub mod wait;
 
 pub use console::Console;
 pub use daemon::{Daemon, Outcome};
+pub use dice::Dice;
 pub use wait::{patience, until};

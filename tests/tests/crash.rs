@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use kinglet_model::image::ImagePhase;
 use kinglet_model::vm::VmPhase;
-use kinglet_tests::{Daemon, disks, until};
+use kinglet_tests::{Daemon, Dice, disks, until};
 use serde_json::Value;
 
 /// How often the daemon is killed.
@@ -20,20 +20,6 @@ const KILLS: usize = 200;
 struct Acknowledged {
     created: BTreeMap<String, Value>,
     deleted: Vec<String>,
-}
-
-/// A number that differs from call to call, from a seed that a failure names.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        // splitmix64
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % sides
-    }
 }
 
 #[test]
@@ -52,7 +38,7 @@ fn rounds(seed: u64) -> Result<()> {
     fs::copy(&source, daemon.images().join("base.qcow2"))?;
     daemon.image_in("base", "ready")?;
     let bytes = fs::read(&source)?;
-    let mut dice = Dice(seed);
+    let mut dice = Dice::new(seed);
     let mut acknowledged = Acknowledged::default();
     let mut files: BTreeMap<String, bool> = BTreeMap::new();
 

@@ -7,6 +7,8 @@ mod cpio;
 mod debian;
 mod disk;
 mod grub;
+mod host;
+mod initramfs;
 mod modules;
 mod tiny;
 mod tree;
@@ -47,15 +49,20 @@ const KERNEL_PACKAGE: &str = "linux-image-cloud-amd64";
 
 /// A bootable Debian 12: systemd, sshd, cloud-init. Built on the first call.
 pub fn debian() -> Result<Guest> {
-    obtain("debian-12", &debian::recipe(), debian::build)
+    obtain("debian-12", &debian::recipe(), &debian::build)
 }
 
 /// A kernel and an initramfs of busybox that are at a shell within seconds.
 pub fn tiny() -> Result<Guest> {
-    obtain("tiny", &tiny::recipe(), tiny::build)
+    obtain("tiny", &tiny::recipe(), &|folder| tiny::TINY.build(folder))
 }
 
-fn obtain(kind: &str, recipe: &str, build: fn(&Path) -> Result<()>) -> Result<Guest> {
+/// A kernel and an initramfs for hosts of the tests' own: see [`host`].
+pub fn host() -> Result<Guest> {
+    obtain("host", &host::recipe(), &|folder| host::HOST.build(folder))
+}
+
+fn obtain(kind: &str, recipe: &str, build: &dyn Fn(&Path) -> Result<()>) -> Result<Guest> {
     let shelf = cache::root()?.join("guests");
     let folder = cache::obtain(&shelf, kind, recipe, |folder| {
         setup::ensure(Purpose::Guest)?;
@@ -94,6 +101,9 @@ mod tests {
 
     #[test]
     fn guests_have_different_recipes() {
-        assert_ne!(cache::hash(&debian::recipe()), cache::hash(&tiny::recipe()));
+        let recipes = [debian::recipe(), tiny::recipe(), host::recipe()];
+        let names: std::collections::BTreeSet<_> =
+            recipes.iter().map(|recipe| cache::hash(recipe)).collect();
+        assert_eq!(names.len(), recipes.len());
     }
 }

@@ -72,6 +72,9 @@ enum Chore {
         /// Instead of the disk, a kernel and an initramfs that boot straight to a shell
         #[arg(long)]
         tiny: bool,
+        /// Instead of the disk, a kernel and an initramfs for hosts that tests make for themselves
+        #[arg(long, conflicts_with = "tiny")]
+        host: bool,
     },
 }
 
@@ -90,13 +93,13 @@ fn main() -> Result<()> {
             check: false,
         } => setup::ensure(purpose),
         Chore::Web => web::build(),
-        Chore::Guest { tiny } => {
-            let folder = if tiny {
-                guest::tiny()?.folder
-            } else {
-                guest::debian()?.folder
+        Chore::Guest { tiny, host } => {
+            let guest = match (tiny, host) {
+                (true, _) => guest::tiny()?,
+                (_, true) => guest::host()?,
+                _ => guest::debian()?,
             };
-            println!("{}", folder.display());
+            println!("{}", guest.folder.display());
             Ok(())
         }
     }

@@ -27,7 +27,7 @@ pub fn run() -> Result<()> {
     )?;
     stage("schemathesis plays with the API", || schemathesis(&program))?;
     stage("the page in a real browser", || {
-        browser(&program, &guests.0)
+        browser(&program, &guests.debian)
     })?;
     eprintln!(
         "test: all stages passed in {} min",
@@ -67,18 +67,30 @@ fn lints() -> Result<()> {
     ]))
 }
 
-fn guests() -> Result<(PathBuf, PathBuf)> {
-    Ok((guest::debian()?.folder, guest::tiny()?.folder))
+/// The folders of the guests that tests boot.
+struct Guests {
+    debian: PathBuf,
+    tiny: PathBuf,
+    host: PathBuf,
 }
 
-fn suite((debian, tiny): &(PathBuf, PathBuf)) -> Result<()> {
+fn guests() -> Result<Guests> {
+    Ok(Guests {
+        debian: guest::debian()?.folder,
+        tiny: guest::tiny()?.folder,
+        host: guest::host()?.folder,
+    })
+}
+
+fn suite(guests: &Guests) -> Result<()> {
     run_visibly(
         setup::test_runner()?
             .current_dir(web::workspace())
             .args(["--locked", "--workspace"])
             .env("PATH", search_path())
-            .env("KINGLET_GUEST_DEBIAN", debian)
-            .env("KINGLET_GUEST_TINY", tiny),
+            .env("KINGLET_GUEST_DEBIAN", &guests.debian)
+            .env("KINGLET_GUEST_TINY", &guests.tiny)
+            .env("KINGLET_GUEST_HOST", &guests.host),
     )
 }
 
